@@ -1,0 +1,57 @@
+"""Deep residual networks in Keras, as the paper has them (He et al. 2015, arXiv 1512.03385)."""
+
+from keras_resnet import analysis
+from keras_resnet.applications import (
+    CifarPlain,
+    CifarResNet,
+    Plain18,
+    Plain20,
+    Plain32,
+    Plain34,
+    Plain44,
+    Plain56,
+    Plain110,
+    ResNet,
+    ResNet18,
+    ResNet20,
+    ResNet32,
+    ResNet34,
+    ResNet44,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet110,
+    ResNet152,
+    ResNet1202,
+)
+from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "TABLE",
+    "Architecture",
+    "CifarPlain",
+    "CifarResNet",
+    "Plain18",
+    "Plain20",
+    "Plain32",
+    "Plain34",
+    "Plain44",
+    "Plain56",
+    "Plain110",
+    "ResNet",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
+    "analysis",
+    "cifar_architecture",
+]

@@ -1,0 +1,50 @@
+"""What a network costs and does, read off the built model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import keras
+from keras import layers
+
+
+def walk(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a functional model in order, those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from walk(layer)
+        else:
+            yield layer
+
+
+def parameters(model: keras.Model) -> int:
+    """Number of trainable parameters (batch norm's moving statistics are not)."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds of one image's forward pass: what Table 1 calls FLOPs.
+
+    Convolutions and fully connected layers count; batch norm, activations, pooling and additions
+    do not.
+
+    Raises:
+        ValueError: If the model's input size is not fixed.
+    """
+    return sum(_multiply_adds(layer) for layer in walk(model))
+
+
+def _multiply_adds(layer: keras.layers.Layer) -> int:
+    if isinstance(layer, layers.Dense):
+        return math.prod(layer.kernel.shape)
+    if not isinstance(layer, layers.Conv2D):
+        return 0
+    _, *output = layer.output.shape
+    if None in output:
+        raise ValueError(
+            f"multiply_adds needs a model of fixed input size; {layer.name} gives {output}. "
+            "Build it with input_shape=(height, width, channels)."
+        )
+    channels = layer.filters  # each output number costs one kernel of (kh, kw, C) multiply-adds
+    return math.prod(output) // channels * math.prod(layer.kernel.shape)

@@ -1,0 +1,168 @@
+"""The named constructors, with the signature of `keras.applications`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_resnet import architectures, resnet
+from keras_resnet import weights as weight_files
+from keras_resnet.architectures import STEMS, TABLE, Architecture
+
+ARGUMENTS = """
+Shapes are channels_last; under `keras.config.image_data_format() == "channels_first"` they are
+(N, C, H, W).
+
+Args:
+    include_top: Whether to end in global average pooling and the classifier.
+    weights: `None` for random weights (`he_normal`, as in He et al. 2015), or what
+        `keras_resnet.weights` knows: a published name or the path of a file.
+    input_tensor: A Keras tensor to build upon, instead of a new input.
+    input_shape: (H, W, C) without the batch, in pixels; at least {smallest}x{smallest}; H and W may be
+        `None`. Default: ({size}, {size}, 3).
+    pooling: Without a top: `None` for feature maps (N, H/{smallest}, W/{smallest}, C), `"avg"` or `"max"` for
+        vectors (N, C).
+    classes: Outputs of the top. Default: {classes}.
+    classifier_activation: Activation of the top; `None` for logits.
+    name: The model's name.
+    shortcut: Residual nets only (section 3.3): `"A"`, identity with zero-padded channels and no
+        parameters; `"B"`, projection where dimensions grow; `"C"`, projection everywhere.
+        Default: {shortcut}.
+    version: `"v1"`, the paper's stride in a stage's first convolution, or `"v1.5"`, in the 3x3 of
+        a bottleneck. Default: what the weights need, else `"v1"`.
+    zero_init_residual: Start each residual branch at zero (arXiv 1706.02677, section 5.1).
+
+Returns:
+    A functional `keras.Model`: (N, {size}, {size}, 3) -> (N, {classes}) by default.
+
+Raises:
+    ValueError: If an argument is not one of the above, or the weights do not fit the network.
+    OSError: If a weights file is missing, cannot be fetched, or is damaged.
+"""
+
+
+def ResNet(
+    architecture: Architecture,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: Any = "softmax",
+    name: str | None = None,
+    *,
+    shortcut: str | None = None,
+    version: str | None = None,
+    zero_init_residual: bool | None = None,
+) -> keras.Model:
+    """Any network: a row of `keras_resnet.TABLE`, or an `Architecture` of your own."""
+    if not isinstance(architecture, Architecture):
+        raise ValueError(
+            "architecture takes a keras_resnet.Architecture, such as "
+            f"keras_resnet.TABLE['resnet50']; given {architecture!r}."
+        )
+    architecture = architectures.with_options(architecture, shortcut, version, zero_init_residual)
+    weight_files.check(weights, architecture, include_top, classes, classifier_activation)
+    model = resnet.build(
+        architecture,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+    if weights is not None:
+        weight_files.load(model, weights)
+    return model
+
+
+def _arguments(architecture: Architecture | None) -> str:
+    """The arguments' description, with this network's own numbers."""
+    if architecture is None:
+        return ARGUMENTS.format(
+            smallest="S", size="size", classes="classes", shortcut="the row's"
+        ).replace("\nArgs:\n", "\nArgs:\n    architecture: The row.\n")
+    stem = STEMS[architecture.stem]
+    return ARGUMENTS.format(
+        smallest=architecture.total_stride,
+        size=stem.image_size,
+        classes=stem.classes,
+        shortcut=repr(architecture.shortcut),
+    )
+
+
+def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
+    """The constructor of the row of that name, e.g. `ResNet50` of `resnet50`."""
+    row = TABLE[function_name.lower()]
+
+    def constructor(
+        include_top: bool = True,
+        weights: str | None = None,
+        input_tensor: Any = None,
+        input_shape: Sequence[int | None] | None = None,
+        pooling: str | None = None,
+        classes: int = STEMS[row.stem].classes,
+        classifier_activation: Any = "softmax",
+        name: str = row.name,
+        *,
+        shortcut: str | None = None,
+        version: str | None = None,
+        zero_init_residual: bool | None = None,
+    ) -> keras.Model:
+        return ResNet(
+            row,
+            include_top,
+            weights,
+            input_tensor,
+            input_shape,
+            pooling,
+            classes,
+            classifier_activation,
+            name,
+            shortcut=shortcut,
+            version=version,
+            zero_init_residual=zero_init_residual,
+        )
+
+    constructor.__name__ = constructor.__qualname__ = function_name
+    kind = "residual" if row.residual else "plain"
+    constructor.__doc__ = f"The {row.depth}-layer {kind} net, {place}.\n{_arguments(row)}"
+    return constructor
+
+
+ResNet.__doc__ = f"{ResNet.__doc__}\n{_arguments(None)}"
+
+Plain18 = _constructor("Plain18", "Table 2")
+Plain34 = _constructor("Plain34", "Fig. 3 middle")
+ResNet18 = _constructor("ResNet18", "Table 1")
+ResNet34 = _constructor("ResNet34", "Table 1")
+ResNet50 = _constructor("ResNet50", "Table 1")
+ResNet101 = _constructor("ResNet101", "Table 1")
+ResNet152 = _constructor("ResNet152", "Table 1")
+
+Plain20 = _constructor("Plain20", "section 4.2")
+Plain32 = _constructor("Plain32", "section 4.2")
+Plain44 = _constructor("Plain44", "section 4.2")
+Plain56 = _constructor("Plain56", "section 4.2")
+Plain110 = _constructor("Plain110", "section 4.2")
+ResNet20 = _constructor("ResNet20", "section 4.2")
+ResNet32 = _constructor("ResNet32", "section 4.2")
+ResNet44 = _constructor("ResNet44", "section 4.2")
+ResNet56 = _constructor("ResNet56", "section 4.2")
+ResNet110 = _constructor("ResNet110", "section 4.2")
+ResNet1202 = _constructor("ResNet1202", "section 4.2")
+
+
+def CifarResNet(depth: int, **arguments: Any) -> keras.Model:
+    """The CIFAR-10 residual net of any depth 6n+2; arguments as of `ResNet20`."""
+    return ResNet(architectures.cifar_architecture(depth), **arguments)
+
+
+def CifarPlain(depth: int, **arguments: Any) -> keras.Model:
+    """The CIFAR-10 plain net of any depth 6n+2; arguments as of `Plain20`."""
+    return ResNet(architectures.cifar_architecture(depth, residual=False), **arguments)

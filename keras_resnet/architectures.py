@@ -1,0 +1,239 @@
+"""The paper's networks as one table of rows; pure Python.
+
+Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv 1512.03385:
+Table 1 (ImageNet), section 4.2 (CIFAR-10), section 3.3 (the shortcut options A, B and C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import MappingProxyType
+
+SHORTCUTS = ("A", "B", "C")
+VERSIONS = ("v1", "v1.5")
+CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)  # Table 6
+CIFAR_PLAIN_DEPTHS = (20, 32, 44, 56, 110)  # Fig. 6 left, and the text beside it
+
+
+@dataclass(frozen=True)
+class Stem:
+    """What stands before the first stage, with the input it was made for."""
+
+    filters: int
+    kernel_size: int
+    strides: int
+    max_pool: bool  # 3x3, stride 2
+    image_size: int  # pixels, height = width
+    classes: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The convolutions of one unit: kernel sizes, and filters as multiples of the stage's."""
+
+    kernel_sizes: tuple[int, ...]
+    filter_multiples: tuple[int, ...]
+
+
+STEMS: Mapping[str, Stem] = MappingProxyType(
+    {
+        "imagenet": Stem(64, kernel_size=7, strides=2, max_pool=True, image_size=224, classes=1000),
+        "cifar": Stem(16, kernel_size=3, strides=1, max_pool=False, image_size=32, classes=10),
+    }
+)
+
+UNITS: Mapping[str, Unit] = MappingProxyType(
+    {
+        "basic": Unit(kernel_sizes=(3, 3), filter_multiples=(1, 1)),
+        "bottleneck": Unit(kernel_sizes=(1, 3, 1), filter_multiples=(1, 1, 4)),
+    }
+)
+
+
+def _require_one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{field} is one of {', '.join(map(repr, allowed))}; given {value!r}.")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network: a row of the table, or a row of your own.
+
+    Args:
+        name: The model's name.
+        stem: A key of `STEMS`: `"imagenet"` (7x7, stride 2, then max pooling) or `"cifar"` (3x3).
+        unit: A key of `UNITS`: `"basic"` (two 3x3) or `"bottleneck"` (1x1, 3x3, 1x1).
+        units: Number of units in each stage.
+        filters: Filters of each stage's first convolution; every stage after the first halves
+            height and width.
+        shortcut: `"A"` (identity, zero-padded channels), `"B"` (1x1 projection where dimensions
+            grow), `"C"` (projection on every shortcut), or `None` for a plain net.
+        version: Where a stage's first unit strides: `"v1"`, the paper's, in its first convolution;
+            `"v1.5"`, of later code, in the 3x3 of a bottleneck.
+        stem_filters: Filters of the first convolution; `None` is the stem's own number.
+        zero_init_residual: Start each residual branch at zero, by a zero scale in its last batch
+            norm (not the paper's; Goyal et al. 2017, arXiv 1706.02677, section 5.1).
+
+    Raises:
+        ValueError: If the fields do not describe a network.
+    """
+
+    name: str
+    stem: str
+    unit: str
+    units: tuple[int, ...]
+    filters: tuple[int, ...]
+    shortcut: str | None
+    version: str = "v1"
+    stem_filters: int | None = None
+    zero_init_residual: bool = False
+
+    def __post_init__(self) -> None:
+        _require_one_of("stem", self.stem, tuple(STEMS))
+        _require_one_of("unit", self.unit, tuple(UNITS))
+        _require_one_of("shortcut", self.shortcut, (*SHORTCUTS, None))
+        if not self.units or len(self.units) != len(self.filters):
+            raise ValueError(
+                "units and filters need one number per stage, and at least one stage; "
+                f"given units={self.units}, filters={self.filters}."
+            )
+        for field in ("units", "filters"):
+            if not all(isinstance(number, int) and number > 0 for number in getattr(self, field)):
+                raise ValueError(
+                    f"{field} takes positive whole numbers; given {getattr(self, field)}."
+                )
+        if self.stem_filters is not None and self.stem_filters < 1:
+            raise ValueError(f"stem_filters takes a positive number; given {self.stem_filters}.")
+        _require_one_of("version", self.version, VERSIONS)
+        if self.version == "v1.5" and self.unit != "bottleneck":
+            raise ValueError(
+                f"version='v1.5' moves the stride into a bottleneck's 3x3; {self.name} has "
+                f"{self.unit} units, so only version='v1' is allowed."
+            )
+        widths = (self.first_filters, *self.stage_outputs)
+        if self.shortcut == "A" and any(after < before for before, after in pairwise(widths)):
+            raise ValueError(
+                "Shortcut A pads channels with zeros and cannot drop any: give filters that do "
+                f"not shrink, or shortcut='B'; given channels {widths} (stem, then stages)."
+            )
+        if self.zero_init_residual and self.shortcut is None:
+            raise ValueError("zero_init_residual=True needs shortcuts; given a plain net.")
+
+    @property
+    def residual(self) -> bool:
+        return self.shortcut is not None
+
+    @property
+    def unit_depth(self) -> int:
+        """Convolutions in one unit."""
+        return len(UNITS[self.unit].kernel_sizes)
+
+    @property
+    def first_filters(self) -> int:
+        return self.stem_filters or STEMS[self.stem].filters
+
+    @property
+    def stage_outputs(self) -> tuple[int, ...]:
+        """Channels that each stage hands on."""
+        expansion = UNITS[self.unit].filter_multiples[-1]
+        return tuple(expansion * filters for filters in self.filters)
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers as the paper counts them: first convolution, units, classifier."""
+        return 1 + self.unit_depth * sum(self.units) + 1
+
+    @property
+    def total_stride(self) -> int:
+        """Input pixels per pixel of the last stage's map."""
+        stem = STEMS[self.stem]
+        return stem.strides * (2 if stem.max_pool else 1) * 2 ** (len(self.units) - 1)
+
+
+def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
+    """The CIFAR-10 net of any depth 6n+2 (section 4.2): three stages of n basic units.
+
+    Args:
+        depth: Weighted layers, 6n+2 with n >= 1: 8, 14, 20, 26, ...
+        residual: `True` for the residual net (option A, the paper's for CIFAR-10), `False` for
+            the plain one.
+
+    Raises:
+        ValueError: If `depth` is not 6n+2.
+    """
+    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+        raise ValueError(
+            f"A CIFAR net's depth is 6n+2 with n >= 1 (8, 14, 20, 26, 32, ...); given {depth!r}."
+        )
+    units = (depth - 2) // 6
+    return Architecture(
+        name=f"{'resnet' if residual else 'plain'}{depth}",
+        stem="cifar",
+        unit="basic",
+        units=(units,) * 3,
+        filters=(16, 32, 64),
+        shortcut="A" if residual else None,
+    )
+
+
+_IMAGENET_FILTERS = (64, 128, 256, 512)
+
+# fmt: off
+TABLE: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
+    # Table 1:    name         stem        unit          conv2_x..conv5_x  filters            shortcut
+    Architecture("plain18",   "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, None),
+    Architecture("plain34",   "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, None),
+    Architecture("resnet18",  "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, "B"),
+    Architecture("resnet34",  "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, "B"),
+    Architecture("resnet50",  "imagenet", "bottleneck", (3, 4,  6, 3),    _IMAGENET_FILTERS, "B"),
+    Architecture("resnet101", "imagenet", "bottleneck", (3, 4, 23, 3),    _IMAGENET_FILTERS, "B"),
+    Architecture("resnet152", "imagenet", "bottleneck", (3, 8, 36, 3),    _IMAGENET_FILTERS, "B"),
+    # Section 4.2
+    *(cifar_architecture(depth) for depth in CIFAR_DEPTHS),
+    *(cifar_architecture(depth, residual=False) for depth in CIFAR_PLAIN_DEPTHS),
+)})
+# fmt: on
+
+
+def get(name: str) -> Architecture:
+    """The row called `name`, e.g. `"resnet50"`; `"resnet<6n+2>"` and `"plain<6n+2>"` for CIFAR.
+
+    Raises:
+        ValueError: If no network has that name.
+    """
+    if name in TABLE:
+        return TABLE[name]
+    for prefix, residual in (("resnet", True), ("plain", False)):
+        depth = name.removeprefix(prefix)
+        if depth != name and depth.isdecimal() and (int(depth) - 2) % 6 == 0 and int(depth) >= 8:
+            return cifar_architecture(int(depth), residual)
+    raise ValueError(
+        f"There is no network {name!r}. Known: {', '.join(TABLE)}; further CIFAR nets are called "
+        "'resnet<depth>' or 'plain<depth>' with depth 6n+2 (8, 14, 26, ...)."
+    )
+
+
+def with_options(
+    architecture: Architecture,
+    shortcut: str | None = None,
+    version: str | None = None,
+    zero_init_residual: bool | None = None,
+) -> Architecture:
+    """`architecture` with the given options in place of its own; `None` keeps the row's.
+
+    Raises:
+        ValueError: If a shortcut is asked of a plain net, or an option is unknown.
+    """
+    if shortcut is not None and not architecture.residual:
+        raise ValueError(
+            f"{architecture.name} is a plain net and has no shortcuts; given shortcut={shortcut!r}. "
+            "Leave it out, or take the residual net."
+        )
+    given = {
+        "shortcut": shortcut,
+        "version": version,
+        "zero_init_residual": zero_init_residual,
+    }
+    return replace(architecture, **{k: v for k, v in given.items() if v is not None})

@@ -1,0 +1,159 @@
+"""One row of the table as a Keras functional model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_resnet import blocks
+from keras_resnet.architectures import STEMS, Architecture
+
+# Keras walks a functional graph recursively, a frame per layer and three layers per convolution,
+# so a flat net of more than some 300 layers meets Python's limit of 1000 frames, when it is built
+# and when it is loaded. Deeper nets are a chain of nested models, `conv2_units1to25` and so on.
+DEEPEST_FLAT = 200  # weighted layers
+UNITS_PER_SECTION = 25
+
+
+def build(
+    architecture: Architecture,
+    include_top: bool = True,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: Any = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """The network of `architecture` with random weights (`he_normal`, as in He et al. 2015).
+
+    Shapes below are channels_last; under `keras.config.image_data_format() == "channels_first"`
+    they are (N, C, H, W).
+
+    Args:
+        architecture: A row of `keras_resnet.TABLE`, or one of your own.
+        include_top: Whether to end in global average pooling and the classifier.
+        input_tensor: A Keras tensor to build upon, instead of a new input.
+        input_shape: (H, W, C) without the batch. H and W may be `None`, for images of any size.
+            Default: the size the network was made for, 3 channels.
+        pooling: Without a top: `None` for feature maps (N, H/32, W/32, C), `"avg"` or `"max"` for
+            vectors (N, C).
+        classes: Outputs of the top. Default: the stem's, 1000 or 10.
+        classifier_activation: Activation of the top; `None` for logits.
+        name: The model's name. Default: the row's.
+
+    Returns:
+        A functional `keras.Model`: (N, H, W, C) -> (N, classes) with a top.
+
+    Raises:
+        ValueError: If an argument is not one of the above.
+    """
+    classes = STEMS[architecture.stem].classes if classes is None else classes
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"pooling is one of None, 'avg', 'max'; given {pooling!r}.")
+    if not isinstance(classes, int) or classes < 1:
+        raise ValueError(f"classes takes a whole number of at least 1; given {classes!r}.")
+    images = _images(architecture, input_tensor, input_shape)
+
+    x = _stem(images, architecture)  # ImageNet: (N, 56, 56, 64); CIFAR: (N, 32, 32, 16)
+    for number, (units, filters) in enumerate(
+        zip(architecture.units, architecture.filters, strict=True), start=2
+    ):
+        # ImageNet, basic: conv2_x (N, 56, 56, 64) .. conv5_x (N, 7, 7, 512)
+        x = _stage(x, architecture, number, units, filters)
+    if include_top:
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)  # (N, C)
+        x = layers.Dense(  # (N, classes)
+            classes,
+            activation=classifier_activation,
+            kernel_initializer="he_normal",
+            # Under a mixed policy the softmax must not overflow: compute it in the variables' type.
+            dtype=keras.config.dtype_policy().variable_dtype,
+            name="predictions",
+        )(x)
+    elif pooling == "avg":
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(name="max_pool")(x)
+
+    source = images if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    return keras.Model(source, x, name=name or architecture.name)
+
+
+def _images(
+    architecture: Architecture,
+    input_tensor: Any,
+    input_shape: Sequence[int | None] | None,
+) -> Any:
+    """The checked input: a new `keras.Input`, or the caller's own tensor."""
+    channels_first = keras.config.image_data_format() == "channels_first"
+    if input_tensor is not None:
+        if not keras.utils.is_keras_tensor(input_tensor):
+            raise ValueError(
+                "input_tensor takes a Keras tensor such as keras.Input(shape=...); "
+                f"given {type(input_tensor).__name__}."
+            )
+        tensor_shape = tuple(input_tensor.shape[1:])
+        if input_shape is not None and tuple(input_shape) != tensor_shape:
+            raise ValueError(
+                f"input_tensor and input_shape disagree: {tensor_shape} and {tuple(input_shape)}. "
+                "Give one of them."
+            )
+        shape = tensor_shape
+    elif input_shape is not None:
+        shape = tuple(input_shape)
+    else:
+        size = STEMS[architecture.stem].image_size
+        shape = (3, size, size) if channels_first else (size, size, 3)
+
+    order = "(channels, height, width)" if channels_first else "(height, width, channels)"
+    if len(shape) != 3 or not all(n is None or (isinstance(n, int) and n > 0) for n in shape):
+        raise ValueError(f"input_shape is {order}, positive numbers or None; given {shape}.")
+    channels, *sizes = shape if channels_first else (shape[-1], *shape[:-1])
+    if channels is None:
+        raise ValueError(f"input_shape is {order} with a fixed number of channels; given {shape}.")
+    smallest = architecture.total_stride
+    if any(size is not None and size < smallest for size in sizes):
+        raise ValueError(
+            f"{architecture.name} takes images of at least {smallest}x{smallest} pixels, so that "
+            f"its last stage sees one; given input_shape={shape}, read as {order} "
+            f"(image_data_format is {keras.config.image_data_format()!r})."
+        )
+    return input_tensor if input_tensor is not None else keras.Input(shape)
+
+
+def _stem(x: Any, architecture: Architecture) -> Any:
+    stem = STEMS[architecture.stem]
+    x = blocks.conv_bn(
+        x, architecture.first_filters, stem.kernel_size, stem.strides, "conv1"
+    )  # ImageNet: (N, 112, 112, 64)
+    x = layers.Activation("relu", name="conv1_relu")(x)
+    if stem.max_pool:
+        # Padded by zeros, which never win after a ReLU, as keras.applications and torchvision do.
+        x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
+        x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)  # (N, 56, 56, 64)
+    return x
+
+
+def _stage(x: Any, architecture: Architecture, number: int, units: int, filters: int) -> Any:
+    """`units` units; every stage but the first (conv2_x) halves height and width."""
+    stage = f"conv{number}"
+    if architecture.depth <= DEEPEST_FLAT:
+        return _units(x, architecture, range(1, units + 1), filters, stage)
+    for first in range(1, units + 1, UNITS_PER_SECTION):
+        section = range(first, min(first + UNITS_PER_SECTION, units + 1))
+        inside = keras.Input(x.shape[1:], dtype=x.dtype)
+        outside = _units(inside, architecture, section, filters, stage)
+        name = f"{stage}_units{section[0]}to{section[-1]}"
+        x = keras.Model(inside, outside, name=name)(x)
+    return x
+
+
+def _units(x: Any, architecture: Architecture, section: range, filters: int, stage: str) -> Any:
+    for i in section:
+        strides = 2 if i == 1 and stage != "conv2" else 1
+        x = blocks.unit(x, architecture, filters, strides, name=f"{stage}_block{i}")
+    return x

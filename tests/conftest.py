@@ -1,0 +1,22 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before any backend is imported: quiet, and one thread pool per worker that fits two cores.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data beside the checkout: TFDS-prepared CIFAR-10 and a folder of ImageNet photographs."""
+    path = Path(os.environ.get("KERAS_RESNET_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"real data are not at {path}; KERAS_RESNET_TEST_DATA may name another place")
+    return path
