@@ -37,7 +37,7 @@ def multiply_adds(model: keras.Model) -> int:
 
 def _multiply_adds(layer: keras.layers.Layer) -> int:
     if isinstance(layer, layers.Dense):
-        return math.prod(layer.kernel.shape)
+        return int(math.prod(layer.kernel.shape))
     if not isinstance(layer, layers.Conv2D):
         return 0
     _, *output = layer.output.shape
@@ -47,4 +47,4 @@ def _multiply_adds(layer: keras.layers.Layer) -> int:
             "Build it with input_shape=(height, width, channels)."
         )
     channels = layer.filters  # each output number costs one kernel of (kh, kw, C) multiply-adds
-    return math.prod(output) // channels * math.prod(layer.kernel.shape)
+    return int(math.prod(output) // channels * math.prod(layer.kernel.shape))

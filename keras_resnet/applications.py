@@ -20,10 +20,10 @@ Args:
     weights: `None` for random weights (`he_normal`, as in He et al. 2015), or what
         `keras_resnet.weights` knows: a published name or the path of a file.
     input_tensor: A Keras tensor to build upon, instead of a new input.
-    input_shape: (H, W, C) without the batch, in pixels; at least {smallest}x{smallest}; H and W may be
-        `None`. Default: ({size}, {size}, 3).
-    pooling: Without a top: `None` for feature maps (N, H/{smallest}, W/{smallest}, C), `"avg"` or `"max"` for
-        vectors (N, C).
+    input_shape: (H, W, C) without the batch; H and W at least {smallest} pixels, or `None`.
+        Default: ({size}, {size}, 3).
+    pooling: Without a top: `None` for feature maps (N, H/{smallest}, W/{smallest}, C); `"avg"` or
+        `"max"` for vectors (N, C).
     classes: Outputs of the top. Default: {classes}.
     classifier_activation: Activation of the top; `None` for logits.
     name: The model's name.

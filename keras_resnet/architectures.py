@@ -149,7 +149,7 @@ class Architecture:
     def total_stride(self) -> int:
         """Input pixels per pixel of the last stage's map."""
         stem = STEMS[self.stem]
-        return stem.strides * (2 if stem.max_pool else 1) * 2 ** (len(self.units) - 1)
+        return stem.strides * (2 if stem.max_pool else 1) << (len(self.units) - 1)
 
 
 def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
@@ -182,7 +182,7 @@ _IMAGENET_FILTERS = (64, 128, 256, 512)
 
 # fmt: off
 TABLE: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
-    # Table 1:    name         stem        unit          conv2_x..conv5_x  filters            shortcut
+    # Table 1:    name         stem        unit          conv2_x..5_x      filters           shortcut
     Architecture("plain18",   "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, None),
     Architecture("plain34",   "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, None),
     Architecture("resnet18",  "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, "B"),
@@ -228,12 +228,14 @@ def with_options(
     """
     if shortcut is not None and not architecture.residual:
         raise ValueError(
-            f"{architecture.name} is a plain net and has no shortcuts; given shortcut={shortcut!r}. "
+            f"{architecture.name} is a plain net, without shortcuts; given shortcut={shortcut!r}. "
             "Leave it out, or take the residual net."
         )
-    given = {
-        "shortcut": shortcut,
-        "version": version,
-        "zero_init_residual": zero_init_residual,
-    }
-    return replace(architecture, **{k: v for k, v in given.items() if v is not None})
+    return replace(
+        architecture,
+        shortcut=architecture.shortcut if shortcut is None else shortcut,
+        version=architecture.version if version is None else version,
+        zero_init_residual=(
+            architecture.zero_init_residual if zero_init_residual is None else zero_init_residual
+        ),
+    )

@@ -27,7 +27,7 @@ def conv_bn(
     name: str,
     zero_scale: bool = False,
 ) -> Any:
-    """Convolution without bias, then batch norm: (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
+    """Bias-free convolution, batch norm: (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
     if kernel_size > 1 and strides > 1:
         # Explicit, symmetric padding: padding="same" would pad 0 before and 1 after, and so sample
         # other pixels than the shortcut's [::2].
@@ -54,7 +54,7 @@ def conv_bn(
 
 
 def zero_pad_channels(x: Any, channels: int) -> Any:
-    """Zero channels up to `channels`, half on each side of x's own: (N, H, W, C) -> (N, H, W, channels)."""
+    """Zero channels, half on each side of x's own: (N, H, W, C) -> (N, H, W, channels)."""
     axis = channel_axis() % len(x.shape)
     missing = channels - x.shape[axis]
     widths = [[0, 0] for _ in x.shape]
@@ -75,7 +75,7 @@ def shortcut(x: Any, option: str, filters: int, strides: int, name: str) -> Any:
 
 
 def unit(x: Any, architecture: Architecture, filters: int, strides: int, name: str) -> Any:
-    """One unit, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, multiple * filters)."""
+    """One unit, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, outputs)."""
     row = UNITS[architecture.unit]
     last = architecture.unit_depth - 1
     strided = 1 if architecture.version == "v1.5" else 0

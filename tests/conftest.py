@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real data beside the checkout: TFDS-prepared CIFAR-10 and a folder of ImageNet photographs."""
+    """Real data beside the checkout: TFDS-prepared CIFAR-10, a folder of photographs."""
     path = Path(os.environ.get("KERAS_RESNET_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
     if not path.is_dir():
         pytest.skip(f"real data are not at {path}; KERAS_RESNET_TEST_DATA may name another place")
