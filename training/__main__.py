@@ -1,0 +1,71 @@
+"""`python -m training <command>`: lists the commands, runs one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+
+from training.errors import RunError
+
+# command: module in training.commands, and what `python -m training` says of it
+COMMANDS = {
+    "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
+    "train": "train one network on one data set",
+    "export": "write a trained model as a SavedModel for TF Serving",
+    "networks": "print every network's parameters and multiply-adds beside the paper's",
+}
+EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
+3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Deep residual networks: training, evaluation, export.",
+        epilog=EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=False)
+    given = sys.argv[1:] if arguments is None else arguments
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        if given[:1] == [name]:  # the others' modules need not be imported
+            module = importlib.import_module(f"training.commands.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    if not given:
+        parser.print_help()
+        return 0
+    options = parser.parse_args(given)
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command; turns what it raises into a message and an exit code."""
+    try:
+        options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"python -m training {options.command}: {error}", file=sys.stderr)
+        return 1
+    except RunError as error:
+        print(f"python -m training {options.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

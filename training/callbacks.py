@@ -1,0 +1,241 @@
+"""What happens beside the gradient steps: rate, history, checkpoints, guard. Each keeps its state.
+
+Every callback here has a `state` of plain JSON values; `Checkpoints` saves them all, so that a run
+that was killed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from training import checkpoints
+from training.errors import DivergedError, PreemptedError
+from training.schedules import Controller
+
+COLUMNS = ("epoch", "step", "learning_rate", "loss", "error", "val_loss", "val_error")
+
+
+class Clock(keras.callbacks.Callback):
+    """Counts the run's steps. Stands first, so that the others read the step just made."""
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        self.total_steps = total_steps
+        self.step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.step += 1
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.step = int(state["step"])
+
+
+class Rate(keras.callbacks.Callback):
+    """Sets the learning rate before each step."""
+
+    def __init__(self, clock: Clock, controller: Controller) -> None:
+        super().__init__()
+        self.clock = clock
+        self.controller = controller
+        self.current = math.nan
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        rate = self.controller.rate(self.clock.step)
+        if rate != self.current:
+            self.model.optimizer.learning_rate = rate
+            self.current = rate
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.controller.after_step(training_error=1.0 - (logs or {})["accuracy"])
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.controller.after_epoch(validation_error=100 * (1.0 - (logs or {})["val_accuracy"]))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.controller.state
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.controller.state = dict(state)
+
+
+class History(keras.callbacks.Callback):
+    """One row per epoch, in `history.csv` and as TensorBoard events. Errors are in per cent."""
+
+    def __init__(self, workdir: Path, clock: Clock, rate: Rate) -> None:
+        super().__init__()
+        self.workdir = workdir
+        self.clock = clock
+        self.rate = rate
+        self.rows: list[dict[str, float]] = []
+        self.writer: Any = None
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        logs = logs or {}
+        values = (
+            epoch + 1,
+            self.clock.step,
+            self.rate.current,
+            logs["loss"],
+            100 * (1 - logs["accuracy"]),
+            logs["val_loss"],
+            100 * (1 - logs["val_accuracy"]),
+        )
+        row = {name: float(value) for name, value in zip(COLUMNS, values, strict=True)}
+        self.rows.append(row)
+        write_csv(self.workdir / "history.csv", self.rows)
+        if self.writer is None:
+            self.writer = tf.summary.create_file_writer(str(self.workdir / "events"))
+        with self.writer.as_default(step=epoch + 1):
+            for name in COLUMNS[2:]:
+                tf.summary.scalar(name, row[name])
+        self.writer.flush()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.rows = list(state["rows"])
+
+
+def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+    """Replaces `path` by the rows, whole numbers without a decimal point."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: int(v) if float(v).is_integer() else v for k, v in row.items()})
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text.getvalue())
+    os.replace(temporary, path)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the whole run at every epoch's end, every `every` seconds, and on SIGTERM.
+
+    Args:
+        directory: Where the files go.
+        members: The callbacks whose `state` is saved, by name.
+        every: Seconds between two saves within an epoch.
+        write: Whether this process writes (only the chief of several workers does).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        members: Mapping[str, Any],
+        every: float,
+        write: bool = True,
+    ) -> None:
+        super().__init__()
+        self.directory = directory
+        self.clock = clock
+        self.members = members
+        self.every = every
+        self.write = write
+        self.saved_at = time.monotonic()
+        self.saved_step = -1
+        self.asked_to_stop = False
+        self.pending: checkpoints.Checkpoint | None = None
+        self.before: Any = None
+
+    def restore(self) -> None:
+        """Loads the newest checkpoint into the model and the members; without one, does nothing."""
+        found = checkpoints.newest(self.directory)
+        if found is None:
+            return
+        named = checkpoints.variables(self.model)
+        checkpoints.assign(named, found)
+        for name, member in self.members.items():
+            member.state = found.state[name]
+        self.saved_step = self.clock.step
+        # `fit` sets the metrics to zero when an epoch begins; they are put back after that.
+        self.pending = found
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.saved_at = time.monotonic()
+        self.before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        signal.signal(signal.SIGTERM, self.before)
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.asked_to_stop = True
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.pending is not None and self.pending.state["within_epoch"]:
+            named = checkpoints.variables(self.model)
+            metrics = {k: v for k, v in named.items() if k.startswith("metrics/")}
+            checkpoints.assign(metrics, self.pending)
+        self.pending = None
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if batch + 1 == self.params["steps"]:
+            return  # the epoch's end saves, with the epoch's row in the history
+        if self.asked_to_stop or time.monotonic() - self.saved_at > self.every:
+            self.save(within_epoch=True)
+            self._stop_if_asked()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.save(within_epoch=False)
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self.asked_to_stop:
+            raise PreemptedError(f"stopped by SIGTERM after step {self.clock.step}; all is saved")
+
+    def save(self, within_epoch: bool) -> None:
+        if self.write:
+            state = {name: member.state for name, member in self.members.items()}
+            checkpoints.save(
+                self.directory,
+                self.clock.step,
+                checkpoints.variables(self.model),
+                {**state, "within_epoch": within_epoch},
+            )
+        self.saved_at = time.monotonic()
+        self.saved_step = self.clock.step
+
+
+class Guard(keras.callbacks.Callback):
+    """Stops a run whose loss is NaN or infinite, before a checkpoint of it is written."""
+
+    def __init__(self, clock: Clock, rate: Rate, saver: Checkpoints) -> None:
+        super().__init__()
+        self.clock = clock
+        self.rate = rate
+        self.saver = saver
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if math.isfinite((logs or {})["loss"]):
+            return
+        good = (
+            f"the last good checkpoint is of step {self.saver.saved_step}"
+            if self.saver.saved_step >= 0
+            else "no checkpoint was written before"
+        )
+        raise DivergedError(
+            f"The loss became {(logs or {})['loss']} at step {self.clock.step}, learning rate "
+            f"{self.rate.current:g}; {good}. Try a lower learning_rate or a warm-up."
+        )

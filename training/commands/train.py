@@ -1,0 +1,87 @@
+"""`python -m training train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training import recipes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--network",
+        default="resnet20",
+        help="plain18, resnet50, ...; resnet<depth> or plain<depth> with depth 6n+2 for CIFAR nets",
+    )
+    parser.add_argument("--shortcut", choices=("A", "B", "C"), help="default: the network's own")
+    parser.add_argument(
+        "--dataset",
+        choices=("digits", "cifar10", "imagenet2012", "folder"),
+        default="digits",
+        help="digits come with scikit-learn; cifar10 and imagenet2012 through TensorFlow Datasets; "
+        "folder: class folders of images in --data-dir",
+    )
+    parser.add_argument(
+        "--data-dir",
+        help="where the data set lies or is to be put (default: TFDS_DATA_DIR, else TFDS's own)",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        help="directory of this run; the same command goes on where it was "
+        "(default: runs/<network>-<dataset>-<seed>)",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help=f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields "
+        "(default: by network and data set)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a recipe field, e.g. --set epochs=3; may be given several times",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits each time on the same machine, somewhat slower",
+    )
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=300.0,
+        help="time between two checkpoints within an epoch",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    name = options.recipe or recipes.default(options.network, options.dataset)
+    recipe = recipes.override(recipes.load(name), options.overrides)
+    workdir = options.workdir or Path("runs", f"{options.network}-{options.dataset}-{options.seed}")
+
+    import tensorflow as tf  # after the arguments are known to be good
+
+    from training.train import Job, train
+
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    job = Job(
+        network=options.network,
+        dataset=options.dataset,
+        recipe=recipe,
+        seed=options.seed,
+        shortcut=options.shortcut,
+        data_dir=options.data_dir,
+    )
+    outcome = train(job, workdir, checkpoint_seconds=options.checkpoint_seconds)
+    print(
+        f"{options.network} on {options.dataset}: test error {outcome.test_error:.2f} % "
+        f"of {outcome.test_examples} images"
+    )
+    print(f"everything of this run: {workdir}/ (curve.png, history.csv, model.keras)")

@@ -1,0 +1,61 @@
+"""The network as it is trained, and as it is handed on: with its preprocessing in front."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from training.datasets import Dataset
+
+import keras_resnet
+from keras_resnet import architectures
+
+
+def trainable(network: str, shortcut: str | None, dataset: Dataset) -> keras.Model:
+    """Random weights; mean-subtracted images (N, H, W, C) -> logits (N, classes)."""
+    architecture = architectures.get(network)
+    return keras_resnet.ResNet(
+        architecture,
+        weights=None,
+        input_shape=image_shape(network, dataset),
+        classes=len(dataset.class_names),
+        classifier_activation=None,
+        shortcut=shortcut,
+    )
+
+
+def image_shape(network: str, dataset: Dataset) -> tuple[int, int, int]:
+    """What the network trains on: the data set's images, or crops of the size it was made for."""
+    size = architectures.STEMS[architectures.get(network).stem].image_size
+    return dataset.image_shape or (size, size, 3)
+
+
+def complete(model: keras.Model, shortcut: str | None, mean: np.ndarray) -> keras.Model:
+    """A trained model for everyone: raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes).
+
+    Args:
+        model: The trained model of `trainable`; its weights are copied.
+        shortcut: As given to `trainable`.
+        mean: What the input pipeline subtracted: (H, W, C) per pixel, or (1, 1, C) per channel.
+    """
+    per_pixel = mean.shape == model.input_shape[1:]
+    pixels = keras.Input(model.input_shape[1:], name="pixels")
+    centred = keras.layers.Normalization(
+        axis=(1, 2, 3) if per_pixel else -1,
+        mean=mean if per_pixel else mean.reshape(-1),
+        variance=np.ones_like(mean if per_pixel else mean.reshape(-1)),
+        name="mean_subtraction",
+    )(pixels)
+    finished = keras_resnet.ResNet(
+        architectures.get(model.name),
+        weights=None,
+        input_tensor=centred,
+        classes=model.output_shape[-1],
+        shortcut=shortcut,
+    )
+    mine = [
+        layer for layer in finished.layers if layer.weights and layer.name != "mean_subtraction"
+    ]
+    theirs = [layer for layer in model.layers if layer.weights]
+    for layer, trained in zip(mine, theirs, strict=True):
+        layer.set_weights(trained.get_weights())
+    return finished
