@@ -57,6 +57,11 @@ def _require_one_of(field: str, value: object, allowed: tuple[object, ...]) -> N
         raise ValueError(f"{field} is one of {', '.join(map(repr, allowed))}; given {value!r}.")
 
 
+def is_positive_integer(value: object) -> bool:
+    """Whether `value` is a whole number of at least 1; `True` is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One network: a row of the table, or a row of your own.
@@ -94,18 +99,20 @@ class Architecture:
         _require_one_of("stem", self.stem, tuple(STEMS))
         _require_one_of("unit", self.unit, tuple(UNITS))
         _require_one_of("shortcut", self.shortcut, (*SHORTCUTS, None))
+        for field in ("units", "filters"):
+            numbers = getattr(self, field)
+            if not isinstance(numbers, (tuple, list)) or not all(map(is_positive_integer, numbers)):
+                raise ValueError(f"{field} takes a tuple of positive integers; given {numbers!r}.")
+            object.__setattr__(self, field, tuple(numbers))  # a row is hashable
         if not self.units or len(self.units) != len(self.filters):
             raise ValueError(
                 "units and filters need one number per stage, and at least one stage; "
                 f"given units={self.units}, filters={self.filters}."
             )
-        for field in ("units", "filters"):
-            if not all(isinstance(number, int) and number > 0 for number in getattr(self, field)):
-                raise ValueError(
-                    f"{field} takes positive whole numbers; given {getattr(self, field)}."
-                )
-        if self.stem_filters is not None and self.stem_filters < 1:
-            raise ValueError(f"stem_filters takes a positive number; given {self.stem_filters}.")
+        if self.stem_filters is not None and not is_positive_integer(self.stem_filters):
+            raise ValueError(
+                f"stem_filters takes a positive integer or None; given {self.stem_filters!r}."
+            )
         _require_one_of("version", self.version, VERSIONS)
         if self.version == "v1.5" and self.unit != "bottleneck":
             raise ValueError(
@@ -163,7 +170,7 @@ def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
     Raises:
         ValueError: If `depth` is not 6n+2.
     """
-    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+    if not is_positive_integer(depth) or depth < 8 or (depth - 2) % 6:
         raise ValueError(
             f"A CIFAR net's depth is 6n+2 with n >= 1 (8, 14, 20, 26, 32, ...); given {depth!r}."
         )
@@ -182,7 +189,7 @@ _IMAGENET_FILTERS = (64, 128, 256, 512)
 
 # fmt: off
 TABLE: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
-    # Table 1:    name         stem        unit          conv2_x..5_x      filters           shortcut
+    # Table 1:    name         stem        unit          conv2_x..5_x     filters           shortcut
     Architecture("plain18",   "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, None),
     Architecture("plain34",   "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, None),
     Architecture("resnet18",  "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, "B"),
@@ -207,8 +214,10 @@ def get(name: str) -> Architecture:
         return TABLE[name]
     for prefix, residual in (("resnet", True), ("plain", False)):
         depth = name.removeprefix(prefix)
-        if depth != name and depth.isdecimal() and (int(depth) - 2) % 6 == 0 and int(depth) >= 8:
-            return cifar_architecture(int(depth), residual)
+        if depth != name and depth.isdecimal() and int(depth) >= 8 and (int(depth) - 2) % 6 == 0:
+            row = cifar_architecture(int(depth), residual)
+            if row.name == name:  # "resnet020" is no name
+                return row
     raise ValueError(
         f"There is no network {name!r}. Known: {', '.join(TABLE)}; further CIFAR nets are called "
         "'resnet<depth>' or 'plain<depth>' with depth 6n+2 (8, 14, 26, ...)."

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from keras_resnet import blocks
-from keras_resnet.architectures import STEMS, Architecture
+from keras_resnet.architectures import STEMS, Architecture, is_positive_integer
 
 # Keras walks a functional graph recursively, a frame per layer and three layers per convolution,
 # so a flat net of more than some 300 layers meets Python's limit of 1000 frames, when it is built
@@ -54,7 +54,7 @@ def build(
     classes = STEMS[architecture.stem].classes if classes is None else classes
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"pooling is one of None, 'avg', 'max'; given {pooling!r}.")
-    if not isinstance(classes, int) or classes < 1:
+    if not is_positive_integer(classes):
         raise ValueError(f"classes takes a whole number of at least 1; given {classes!r}.")
     images = _images(architecture, input_tensor, input_shape)
 
@@ -79,8 +79,10 @@ def build(
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(name="max_pool")(x)
 
-    source = images if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    return keras.Model(source, x, name=name or architecture.name)
+    source = keras.utils.get_source_inputs(images)
+    # Keras expects calls to have the structure of `inputs`: one tensor, not a list of one.
+    inputs = source[0] if len(source) == 1 else source
+    return keras.Model(inputs, x, name=architecture.name if name is None else name)
 
 
 def _images(
@@ -90,6 +92,8 @@ def _images(
 ) -> Any:
     """The checked input: a new `keras.Input`, or the caller's own tensor."""
     channels_first = keras.config.image_data_format() == "channels_first"
+    if isinstance(input_shape, list):
+        input_shape = tuple(input_shape)
     if input_tensor is not None:
         if not keras.utils.is_keras_tensor(input_tensor):
             raise ValueError(
@@ -97,21 +101,25 @@ def _images(
                 f"given {type(input_tensor).__name__}."
             )
         tensor_shape = tuple(input_tensor.shape[1:])
-        if input_shape is not None and tuple(input_shape) != tensor_shape:
+        if input_shape is not None and tensor_shape != input_shape:
             raise ValueError(
-                f"input_tensor and input_shape disagree: {tensor_shape} and {tuple(input_shape)}. "
+                f"input_tensor and input_shape disagree: {tensor_shape} and {input_shape}. "
                 "Give one of them."
             )
-        shape = tensor_shape
+        shape: Any = tensor_shape
     elif input_shape is not None:
-        shape = tuple(input_shape)
+        shape = input_shape
     else:
         size = STEMS[architecture.stem].image_size
         shape = (3, size, size) if channels_first else (size, size, 3)
 
     order = "(channels, height, width)" if channels_first else "(height, width, channels)"
-    if len(shape) != 3 or not all(n is None or (isinstance(n, int) and n > 0) for n in shape):
-        raise ValueError(f"input_shape is {order}, positive numbers or None; given {shape}.")
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) != 3
+        or not all(n is None or is_positive_integer(n) for n in shape)
+    ):
+        raise ValueError(f"input_shape is {order}, positive integers or None; given {shape!r}.")
     channels, *sizes = shape if channels_first else (shape[-1], *shape[:-1])
     if channels is None:
         raise ValueError(f"input_shape is {order} with a fixed number of channels; given {shape}.")

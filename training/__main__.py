@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import types
 
 from training.errors import RunError
 
@@ -19,6 +20,30 @@ COMMANDS = {
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
 3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again"""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return (
+            action.help if action.default in (None, [], False) else super()._get_help_string(action)
+        )
+
+
+def _import_quietly(name: str) -> types.ModuleType:
+    """Imports a command and TensorFlow, whose notes about absent GPUs no log level silences."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            importlib.import_module("tensorflow").config.list_physical_devices()
+            return importlib.import_module(name)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
             name,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         if given[:1] == [name]:  # the others' modules need not be imported
-            module = importlib.import_module(f"training.commands.{name}")
+            module = _import_quietly(f"training.commands.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     if not given:
@@ -45,7 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     options = parser.parse_args(given)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     return run(options)

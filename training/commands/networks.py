@@ -39,15 +39,7 @@ def run(options: argparse.Namespace) -> None:
         rows += list(_vgg())
 
     table = Table(title="Parameters and multiply-adds, beside the paper's Tables 1 and 6")
-    headings = (
-        "network",
-        "depth",
-        "shortcut",
-        "parameters",
-        "paper, M",
-        "mult-adds, G",
-        "paper, G",
-    )
+    headings = ("network", "depth", "shortcut", "parameters", "paper M", "mult-adds G", "paper G")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
     for name, depth, shortcut, parameters, paper_m, multiply_adds, paper_g in rows:

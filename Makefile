@@ -1,0 +1,29 @@
+# `make` sets up everything and runs the demonstration; `make test` sets up and runs all checks.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo setup test test-slow lint clean
+
+demo: setup
+	$(BIN)/python -m training demo
+
+setup: .venv/ready
+
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[training,test]'
+	touch $@
+
+test: setup lint
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not accelerator'
+
+test-slow: setup
+	$(BIN)/python -m pytest -m 'slow or accelerator'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build *.egg-info

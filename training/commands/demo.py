@@ -1,0 +1,59 @@
+"""`python -m training demo`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import keras
+from rich.console import Console
+from rich.table import Table
+
+from training import recipes
+from training.demo import compare, draw, spread
+from training.export import export
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], help="6n+2 each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a run of each net per seed")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/demo"), help="a directory per run, and the figure"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a field of the digits recipe, e.g. --set epochs=3",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    recipe = recipes.override(recipes.load("digits"), options.overrides)
+    comparison = compare(options.depths, options.seeds, "digits", recipe, options.workdir)
+
+    figure = options.workdir / "curves.png"
+    draw(comparison, figure)
+    table = Table(title="Handwritten digits: error in % (test, and training in the last epoch)")
+    table.add_column("")
+    for depth in options.depths:
+        table.add_column(f"{depth} layers", justify="right")
+    for family, title in (("plain", "plain net"), ("resnet", "residual net")):
+        for kind, errors in (
+            ("test", comparison.test_errors),
+            ("training", comparison.training_errors),
+        ):
+            cells = [spread(errors(family, depth)) for depth in options.depths]
+            table.add_row(f"{title}, {kind}", *cells)
+    Console().print(table)
+
+    deepest = comparison.outcomes["resnet", max(options.depths)][0]
+    model = keras.models.load_model(deepest.model_file, compile=False)
+    version = export(model, f"digits-resnet{max(options.depths)}", options.out)
+    print(f"curves: {figure}")
+    print(f"SavedModel: {version}")
