@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -22,6 +20,7 @@ import tensorflow as tf
 
 from training import checkpoints
 from training.errors import DivergedError, PreemptedError
+from training.files import replacing
 from training.schedules import Controller
 
 COLUMNS = ("epoch", "step", "learning_rate", "loss", "error", "val_loss", "val_error")
@@ -78,10 +77,18 @@ class Rate(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """One row per epoch, in `history.csv` and as TensorBoard events. Errors are in per cent."""
+    """One row per epoch, in `history.csv` and as TensorBoard events. Errors are in per cent.
 
-    def __init__(self, workdir: Path, clock: Clock, rate: Rate) -> None:
+    Args:
+        workdir: Where they go.
+        clock: The run's steps.
+        rate: The run's learning rate.
+        write: Whether this process writes (only the chief of several workers does).
+    """
+
+    def __init__(self, workdir: Path, clock: Clock, rate: Rate, write: bool = True) -> None:
         super().__init__()
+        self.write = write
         self.workdir = workdir
         self.clock = clock
         self.rate = rate
@@ -101,6 +108,8 @@ class History(keras.callbacks.Callback):
         )
         row = {name: float(value) for name, value in zip(COLUMNS, values, strict=True)}
         self.rows.append(row)
+        if not self.write:
+            return
         write_csv(self.workdir / "history.csv", self.rows)
         if self.writer is None:
             self.writer = tf.summary.create_file_writer(str(self.workdir / "events"))
@@ -125,18 +134,21 @@ def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({k: int(v) if float(v).is_integer() else v for k, v in row.items()})
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text.getvalue())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue())
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the whole run at every epoch's end, every `every` seconds, and on SIGTERM.
+    """Saves the whole run at every epoch's end, every `every` steps, and on SIGTERM.
 
     Args:
         directory: Where the files go.
+        clock: The run's steps.
         members: The callbacks whose `state` is saved, by name.
-        every: Seconds between two saves within an epoch.
+        every: Steps between two saves within an epoch; counted, not timed, because all workers of
+            a run must save at the same step.
+        workers: Processes that train together. Several cannot agree on a step when one of them is
+            asked to stop, and leave the checkpoint before as it is.
         write: Whether this process writes (only the chief of several workers does).
     """
 
@@ -145,7 +157,8 @@ class Checkpoints(keras.callbacks.Callback):
         directory: Path,
         clock: Clock,
         members: Mapping[str, Any],
-        every: float,
+        every: int,
+        workers: int = 1,
         write: bool = True,
     ) -> None:
         super().__init__()
@@ -153,8 +166,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.clock = clock
         self.members = members
         self.every = every
+        self.workers = workers
         self.write = write
-        self.saved_at = time.monotonic()
         self.saved_step = -1
         self.asked_to_stop = False
         self.pending: checkpoints.Checkpoint | None = None
@@ -174,7 +187,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.pending = found
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.saved_at = time.monotonic()
         self.before = signal.signal(signal.SIGTERM, self._ask_to_stop)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -191,9 +203,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.pending = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.workers > 1:
+            self._stop_if_asked()
         if batch + 1 == self.params["steps"]:
             return  # the epoch's end saves, with the epoch's row in the history
-        if self.asked_to_stop or time.monotonic() - self.saved_at > self.every:
+        if self.asked_to_stop or self.clock.step % self.every == 0:
             self.save(within_epoch=True)
             self._stop_if_asked()
 
@@ -203,18 +217,17 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _stop_if_asked(self) -> None:
         if self.asked_to_stop:
-            raise PreemptedError(f"stopped by SIGTERM after step {self.clock.step}; all is saved")
+            raise PreemptedError(
+                f"stopped by SIGTERM after step {self.clock.step}; the checkpoint is of step "
+                f"{self.saved_step}. Run the same command again to go on."
+            )
 
     def save(self, within_epoch: bool) -> None:
+        arrays = checkpoints.read(checkpoints.variables(self.model))
         if self.write:
             state = {name: member.state for name, member in self.members.items()}
-            checkpoints.save(
-                self.directory,
-                self.clock.step,
-                checkpoints.variables(self.model),
-                {**state, "within_epoch": within_epoch},
-            )
-        self.saved_at = time.monotonic()
+            state["within_epoch"] = within_epoch
+            checkpoints.save(self.directory, self.clock.step, arrays, state)
         self.saved_step = self.clock.step
 
 

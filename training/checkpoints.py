@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from training.files import replacing
 
 FILE_NAME = re.compile(r"step-(\d{9})\.npz")
 KEPT = 2  # the newest, and the one before in case the newest is damaged
@@ -66,9 +67,12 @@ def assign(named: dict[str, keras.Variable], checkpoint: Checkpoint) -> None:
         variable.assign(checkpoint.arrays[name])
 
 
-def save(
-    directory: Path, step: int, named: dict[str, keras.Variable], state: dict[str, Any]
-) -> Path:
+def read(named: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """The variables' values. With several workers all must call it: it may talk to the others."""
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
+
+
+def save(directory: Path, step: int, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
     """Writes `step-<step>.npz` under a temporary name, syncs and renames it; drops the oldest.
 
     Raises:
@@ -76,20 +80,14 @@ def save(
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
-    temporary = path.with_suffix(".tmp")
-    arrays = {name: np.asarray(variable) for name, variable in named.items()}
     try:
-        with temporary.open("wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(path) as temporary:
+            np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(
             f"The checkpoint of step {step} could not be written to {directory}: {error}. "
             "The checkpoints before it are untouched; make room and run the same command again."
         ) from error
-    os.replace(temporary, path)
     for old in _files(directory)[KEPT:]:
         old.unlink()
     return path

@@ -19,3 +19,9 @@ class PreemptedError(RunError):
     """The run was asked to stop (SIGTERM) and has saved itself: run the same command again."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class WorkerLostError(RunError):
+    """Another worker of the run is gone: run the same command again on all of them."""
+
+    exit_code = 75

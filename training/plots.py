@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from training.files import replacing
 
 Row = Mapping[str, float]
 # Fig. 6: plain nets left, residual nets right; a colour per depth, thin for training.
@@ -48,6 +49,5 @@ def panels(panels: Mapping[str, Mapping[str, Sequence[Row]]], path: Path) -> Non
 def save(figure: Figure, path: Path) -> None:
     """Writes the PNG whole or not at all."""
     FigureCanvasAgg(figure)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=120)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

@@ -54,7 +54,6 @@ class Recipe:
     precision: str = "float32"  # one of PRECISIONS
     jit: bool = False  # compile the step by XLA
     batch_norm: str = "synchronized"  # one of BATCH_NORMS: statistics over all replicas, or each's
-    rematerialize: bool = False  # recompute activations in the backward pass, to save memory
 
     def __post_init__(self) -> None:
         if (self.iterations is None) == (self.epochs is None):

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
-import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from training import callbacks, datasets, models, optimization, pipeline, plots, recipes
+from training import callbacks, datasets, distribution, models, optimization, pipeline, plots
+from training.distribution import AverageMovingStatistics
+from training.errors import WorkerLostError
+from training.files import replacing, write_json
 from training.progress import ProgressBar
 from training.recipes import Recipe
 from training.schedules import Controller
 
-if os.name == "posix":
-    import fcntl
-
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 300.0
+CHECKPOINT_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -55,39 +54,69 @@ def train(
     job: Job,
     workdir: Path,
     *,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    strategy: tf.distribute.Strategy | None = None,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
 ) -> Outcome:
     """Trains, or goes on with what `workdir` holds of the same job, and writes into it:
 
-    `recipe.json`, `job.json`, `history.csv`, `curve.png`, `events/` (TensorBoard),
+    `job.json`, `recipe.json`, `history.csv`, `curve.png`, `events/` (TensorBoard),
     `checkpoints/`, `model.keras` (raw pixels in, probabilities out) and `result.json`.
+
+    Args:
+        job: What to train.
+        workdir: The run's directory; of several workers all must see the same one.
+        strategy: What to train on; `None` is this machine's first device. The recipe's batch is
+            divided among the replicas.
+        checkpoint_steps: Steps between two checkpoints within an epoch; every epoch's end has one.
 
     Raises:
         ValueError: If the job cannot be, or `workdir` holds another job's run.
         OSError: If the data are missing or `workdir` cannot be written or is in use.
-        training.errors.DivergedError: If the loss is no longer a number.
-        training.errors.PreemptedError: After SIGTERM, when everything is saved.
+        training.errors.RunError: If the run ends early: diverged, preempted, a worker lost.
     """
-    with _claimed(workdir):
-        _describe(job, workdir)
+    strategy = strategy or tf.distribute.get_strategy()
+    chief = distribution.is_chief(strategy)
+    replicas = strategy.num_replicas_in_sync
+    if job.recipe.batch_size % replicas:
+        raise ValueError(
+            f"batch_size is divided among all replicas: {job.recipe.batch_size} cannot be divided "
+            f"by {replicas}."
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    with _claimed(workdir) if chief else nullcontext():
+        if chief:
+            _describe(job, workdir)
         keras.utils.set_random_seed(job.seed)
         keras.config.set_dtype_policy(job.recipe.precision)
         dataset = datasets.load(
             job.dataset, job.data_dir, held_out=job.recipe.held_out, seed=job.seed
         )
         mean = pipeline.pixel_mean(dataset.train)
-        model = models.trainable(job.network, job.shortcut, dataset)
-        model.compile(
-            optimizer=optimization.optimizer(job.recipe),
-            loss=optimization.loss(job.recipe),
-            metrics=["accuracy"],
-            jit_compile=job.recipe.jit,
-        )
-        # Before the first step is traced, or its tracing would create the slots, and trace twice.
-        model.optimizer.build(model.trainable_variables)
+        with strategy.scope():
+            model = _compiled(job, dataset, replicas)
+        try:
+            rows = _fit(model, job, dataset, mean, workdir, checkpoint_steps)
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            raise WorkerLostError(
+                f"Another worker of this run is gone ({error.message.splitlines()[0]}). Start the "
+                "same command again on every worker: the run goes on from its last checkpoint."
+            ) from error
+        return _finish(model, job, dataset, mean, workdir, rows, write=chief)
 
-        rows = _fit(model, job, dataset, mean, workdir, checkpoint_seconds)
-        return _finish(model, job, dataset, mean, workdir, rows)
+
+def _compiled(job: Job, dataset: datasets.Dataset, replicas: int) -> keras.Model:
+    model = distribution.distributed(models.trainable(job.network, job.shortcut, dataset))
+    if replicas > 1 and job.recipe.batch_norm == "synchronized":
+        distribution.synchronize_batch_norm(model)
+    model.compile(
+        optimizer=optimization.optimizer(job.recipe),
+        loss=optimization.loss(job.recipe),
+        metrics=["accuracy"],
+        jit_compile=job.recipe.jit,
+    )
+    # Before the first step is traced, or its tracing would create the slots, and trace twice.
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def _fit(
@@ -96,33 +125,43 @@ def _fit(
     dataset: datasets.Dataset,
     mean: np.ndarray,
     workdir: Path,
-    checkpoint_seconds: float,
+    checkpoint_steps: int,
 ) -> list[dict[str, float]]:
     """`model.fit` from the newest checkpoint to the end; returns the history."""
     recipe = job.recipe
+    strategy = model.distribute_strategy
+    chief = distribution.is_chief(strategy)
     size = models.image_shape(job.network, dataset)[0]
     epoch_steps = max(1, dataset.train.examples // recipe.batch_size)
     total = recipe.iterations or recipe.epochs * epoch_steps
 
     clock = callbacks.Clock(total)
     rate = callbacks.Rate(clock, Controller(recipe, total))
-    history = callbacks.History(workdir, clock, rate)
+    history = callbacks.History(workdir, clock, rate, write=chief)
     saver = callbacks.Checkpoints(
         workdir / "checkpoints",
         clock,
         {"clock": clock, "rate": rate, "history": history},
-        every=checkpoint_seconds,
+        every=checkpoint_steps,
+        workers=distribution.workers(strategy),
+        write=chief,
     )
-    guard = callbacks.Guard(clock, rate, saver)
-    bar = ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}")
+    watching = [clock, rate, callbacks.Guard(clock, rate, saver)]
+    if recipe.batch_norm == "per_replica" and strategy.num_replicas_in_sync > 1:
+        watching.append(AverageMovingStatistics())
+    if chief:
+        watching.append(ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}"))
     saver.set_model(model)
     saver.restore()
     if clock.step:
         logger.info("%s: going on from step %d of %d", workdir, clock.step, total)
 
+    held_out = dataset.validation or dataset.test
     validation = pipeline.eval_batches(
-        dataset.validation or dataset.test,
-        batch_size=recipe.batch_size,
+        held_out,
+        batch_size=distribution.evaluation_batch_size(
+            held_out.examples, recipe.batch_size, strategy.num_replicas_in_sync
+        ),
         mean=mean,
         image_size=size,
     )
@@ -137,12 +176,12 @@ def _fit(
             image_size=size,
         )
         model.fit(
-            batches,
+            distribution.sharded(batches),
             initial_epoch=epoch,
             epochs=epoch + epochs,
             steps_per_epoch=steps,
-            validation_data=validation,
-            callbacks=[clock, rate, guard, bar, history, saver],
+            validation_data=distribution.sharded(validation),
+            callbacks=[*watching, history, saver],
             verbose=0,
         )
     return history.rows
@@ -173,15 +212,11 @@ def _finish(
     mean: np.ndarray,
     workdir: Path,
     rows: list[dict[str, float]],
+    write: bool,
 ) -> Outcome:
-    """Writes the model, its test error and the curve."""
+    """Completes the model, measures its test error, and writes both and the curve."""
     keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
     finished = models.complete(model, job.shortcut, mean)
-    model_file = workdir / "model.keras"
-    temporary = workdir / ".model.keras"
-    finished.save(temporary)
-    os.replace(temporary, model_file)
-
     size = models.image_shape(job.network, dataset)[0]
     finished.compile(metrics=["accuracy"])
     scores = finished.evaluate(
@@ -193,11 +228,18 @@ def _finish(
         rows=tuple(rows),
         test_error=100 * (1 - scores["accuracy"]),
         test_examples=dataset.test.examples,
-        model_file=model_file,
+        model_file=workdir / "model.keras",
     )
-    plots.curve(rows, job.network, workdir / "curve.png")
-    result = {"test_error": outcome.test_error, "test_examples": outcome.test_examples}
-    _write_json(workdir / "result.json", {**result, "classes": dataset.class_names})
+    if write:
+        with replacing(outcome.model_file) as temporary:
+            finished.save(temporary)
+        plots.curve(rows, job.network, workdir / "curve.png")
+        result = {
+            "test_error": outcome.test_error,
+            "test_examples": outcome.test_examples,
+            "class_names": dataset.class_names,
+        }
+        write_json(workdir / "result.json", result)
     return outcome
 
 
@@ -211,11 +253,9 @@ def _describe(job: Job, workdir: Path) -> None:
     described = workdir / "job.json"
     if described.exists():
         theirs = json.loads(described.read_text())["job"]
-        if theirs != mine:
-            different = sorted(
-                {k for k in mine if mine[k] != theirs.get(k)} - {"recipe"}
-                | {k for k, v in mine["recipe"].items() if theirs.get("recipe", {}).get(k) != v}
-            )
+        flat = [{**these, **these.pop("recipe")} for these in (dict(mine), dict(theirs))]
+        different = [key for key in flat[0] if flat[0][key] != flat[1].get(key)]
+        if different:
             raise ValueError(
                 f"{workdir} holds another run: it differs in {', '.join(different)}. Give another "
                 "--workdir, or the same arguments to go on with it."
@@ -226,8 +266,8 @@ def _describe(job: Job, workdir: Path) -> None:
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }
-    recipes.save(job.recipe, workdir / "recipe.json")
-    _write_json(described, {"job": mine, "versions": versions})
+    write_json(workdir / "recipe.json", mine["recipe"])
+    write_json(described, {"job": mine, "versions": versions})
 
 
 @contextmanager
@@ -237,20 +277,11 @@ def _claimed(workdir: Path) -> Iterator[None]:
     Raises:
         OSError: If another process trains there, or the directory cannot be written.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / ".lock").open("w") as lock:
-        if os.name == "posix":
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise OSError(
-                    f"Another process is training in {workdir}. Wait for it, or give another "
-                    "--workdir."
-                ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                f"Another process is training in {workdir}. Wait for it, or give another --workdir."
+            ) from error
         yield
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
-    os.replace(temporary, path)

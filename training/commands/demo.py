@@ -16,9 +16,14 @@ from training.export import export
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], help="6n+2 each")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a run of each net per seed")
     parser.add_argument(
-        "--workdir", type=Path, default=Path("runs/demo"), help="a directory per run, and the figure"
+        "--seeds", type=int, nargs="+", default=[0], help="a run of each net per seed"
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/demo"),
+        help="a directory per run, and the figure",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"

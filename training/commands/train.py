@@ -53,10 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same bits each time on the same machine, somewhat slower",
     )
     parser.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=300.0,
-        help="time between two checkpoints within an epoch",
+        "--checkpoint-steps",
+        type=int,
+        default=500,
+        help="steps between two checkpoints within an epoch; every epoch's end has one too",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=("auto", "one", "mirrored", "multi_worker"),
+        default="auto",
+        help="one device; all GPUs of this machine; the machines named by TF_CONFIG or Slurm; "
+        "auto takes what there is",
     )
 
 
@@ -67,6 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
     import tensorflow as tf  # after the arguments are known to be good
 
+    from training.distribution import choose
     from training.train import Job, train
 
     if options.deterministic:
@@ -79,7 +87,9 @@ def run(options: argparse.Namespace) -> None:
         shortcut=options.shortcut,
         data_dir=options.data_dir,
     )
-    outcome = train(job, workdir, checkpoint_seconds=options.checkpoint_seconds)
+    outcome = train(
+        job, workdir, strategy=choose(options.strategy), checkpoint_steps=options.checkpoint_steps
+    )
     print(
         f"{options.network} on {options.dataset}: test error {outcome.test_error:.2f} % "
         f"of {outcome.test_examples} images"

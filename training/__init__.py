@@ -1,0 +1,1 @@
+"""The application around `keras_resnet`: data, training, evaluation, export. TensorFlow lives here."""
