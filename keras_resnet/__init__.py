@@ -1,6 +1,6 @@
 """Deep residual networks in Keras, as the paper has them (He et al. 2015, arXiv 1512.03385)."""
 
-from keras_resnet import analysis
+from keras_resnet import analysis, porting, weights
 from keras_resnet.applications import (
     CifarPlain,
     CifarResNet,
@@ -25,6 +25,7 @@ from keras_resnet.applications import (
     ResNet1202,
 )
 from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
+from keras_resnet.preprocessing import decode_predictions, preprocess_input
 
 __version__ = "0.1.0"
 
@@ -54,4 +55,8 @@ __all__ = [
     "ResNet1202",
     "analysis",
     "cifar_architecture",
+    "decode_predictions",
+    "porting",
+    "preprocess_input",
+    "weights",
 ]

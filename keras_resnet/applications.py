@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,21 +18,25 @@ Shapes are channels_last; under `keras.config.image_data_format() == "channels_f
 
 Args:
     include_top: Whether to end in global average pooling and the classifier.
-    weights: `None` for random weights (`he_normal`, as in He et al. 2015), or what
-        `keras_resnet.weights` knows: a published name or the path of a file.
+    weights: `None` for random weights (`he_normal`, as in He et al. 2015); a published name,
+        which `keras_resnet.weights.rows(network)` lists; or the path of a file: `.weights.h5`,
+        `.keras`, keras.applications' `.h5`, `.safetensors` or a PyTorch state dict in `.pth` or
+        `.th`. Default: {weights}.
     input_tensor: A Keras tensor to build upon, instead of a new input.
     input_shape: (H, W, C) without the batch; H and W at least {smallest} pixels, or `None`.
         Default: ({size}, {size}, 3).
     pooling: Without a top: `None` for feature maps (N, H/{smallest}, W/{smallest}, C); `"avg"` or
         `"max"` for vectors (N, C).
-    classes: Outputs of the top. Default: {classes}.
+    classes: Outputs of the top. Default: {classes}. A file with another number is loaded without
+        its top, which the log says; published weights with a top have their own number.
     classifier_activation: Activation of the top; `None` for logits.
     name: The model's name.
     shortcut: Residual nets only (section 3.3): `"A"`, identity with zero-padded channels and no
         parameters; `"B"`, projection where dimensions grow; `"C"`, projection everywhere.
         Default: {shortcut}.
     version: `"v1"`, the paper's stride in a stage's first convolution, or `"v1.5"`, in the 3x3 of
-        a bottleneck. Default: what the weights need, else `"v1"`.
+        a bottleneck. Default: what the weights need (a file in PyTorch's layout: `"v1.5"`), else
+        `"v1"`.
     zero_init_residual: Start each residual branch at zero (arXiv 1706.02677, section 5.1).
 
 Returns:
@@ -46,7 +51,7 @@ Raises:
 def ResNet(
     architecture: Architecture,
     include_top: bool = True,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
@@ -64,8 +69,10 @@ def ResNet(
             "architecture takes a keras_resnet.Architecture, such as "
             f"keras_resnet.TABLE['resnet50']; given {architecture!r}."
         )
-    architecture = architectures.with_options(architecture, shortcut, version, zero_init_residual)
-    weight_files.check(weights, architecture, include_top, classes, classifier_activation)
+    architecture = architectures.with_options(architecture, shortcut, None, zero_init_residual)
+    source = weight_files.find(weights, architecture, include_top, classes, classifier_activation)
+    version = weight_files.fitting_version(source, architecture, version)
+    architecture = architectures.with_options(architecture, version=version)
     model = resnet.build(
         architecture,
         include_top=include_top,
@@ -76,8 +83,8 @@ def ResNet(
         classifier_activation=classifier_activation,
         name=name,
     )
-    if weights is not None:
-        weight_files.load(model, weights)
+    if source is not None:
+        weight_files.load(model, source, architecture, include_top)
     return model
 
 
@@ -85,7 +92,7 @@ def _arguments(architecture: Architecture | None) -> str:
     """The arguments' description, with this network's own numbers."""
     if architecture is None:
         return ARGUMENTS.format(
-            smallest="S", size="size", classes="classes", shortcut="the row's"
+            smallest="S", size="size", classes="classes", shortcut="the row's", weights="`None`"
         ).replace("\nArgs:\n", "\nArgs:\n    architecture: The row.\n")
     stem = STEMS[architecture.stem]
     return ARGUMENTS.format(
@@ -93,16 +100,24 @@ def _arguments(architecture: Architecture | None) -> str:
         size=stem.image_size,
         classes=stem.classes,
         shortcut=repr(architecture.shortcut),
+        weights=repr(_default_weights(architecture)),
     )
+
+
+def _default_weights(architecture: Architecture) -> str | None:
+    """As in keras.applications: ImageNet's where they are published, so that nothing is random."""
+    published = {row.name for row in weight_files.rows(architecture.name)}
+    return "imagenet" if "imagenet" in published else None
 
 
 def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
     """The constructor of the row of that name, e.g. `ResNet50` of `resnet50`."""
     row = TABLE[function_name.lower()]
+    default_weights = _default_weights(row)
 
     def constructor(
         include_top: bool = True,
-        weights: str | None = None,
+        weights: str | os.PathLike[str] | None = default_weights,
         input_tensor: Any = None,
         input_shape: Sequence[int | None] | None = None,
         pooling: str | None = None,

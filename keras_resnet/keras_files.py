@@ -1,0 +1,113 @@
+"""Reads the arrays of Keras's weight files by layer name; no configuration is ever run.
+
+Three layouts: `.weights.h5`, the same inside a `.keras` archive, and the older `.h5` of
+keras.applications. Keras would assign array by array and stop half-way at the first that does not
+fit; read beforehand, they can all be checked before a model is touched.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+WEIGHTS_IN_ARCHIVE = "model.weights.h5"
+# Float numbers hardly compress; a member that claims more than this is a zip bomb.
+LARGEST_EXPANSION = 4
+# The order in which a layer's variables are written, by their number.
+VARIABLES = {
+    1: ("kernel",),
+    2: ("kernel", "bias"),
+    4: ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+
+
+def read(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a `.weights.h5`, `.keras` or `.h5` file, as `{"conv1_bn/gamma": (64,)}`.
+
+    Raises:
+        ValueError: If the file is none of these, or is damaged.
+        OSError: If it cannot be read.
+    """
+    size = os.path.getsize(path)
+    if not path.endswith(".keras"):
+        return _read_hdf5(path, size)
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(WEIGHTS_IN_ARCHIVE).file_size > LARGEST_EXPANSION * size:
+            raise ValueError(f"its {WEIGHTS_IN_ARCHIVE} is far larger than the file")
+        return _read_hdf5(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), LARGEST_EXPANSION * size)
+
+
+def _read_hdf5(file: str | IO[bytes], largest: int) -> dict[str, np.ndarray]:
+    import h5py  # type: ignore[import-untyped]  # slow to import, and only needed here
+
+    arrays: dict[str, np.ndarray] = {}
+    total = 0
+    with h5py.File(file, "r") as root:
+        older = root.get("model_weights", root)
+        layers = _older_layers(older) if "layer_names" in older.attrs else _layers(root)
+        for layer, datasets in layers:
+            names = VARIABLES.get(len(datasets))
+            if names is None:
+                raise ValueError(f"the layer {layer!r} has {len(datasets)} arrays")
+            for name, dataset in zip(names, datasets, strict=True):
+                key = f"{layer}/{name}"
+                if key in arrays:
+                    raise ValueError(f"the array {key!r} occurs twice")
+                # External and virtual datasets would read other files of the machine.
+                if not hasattr(dataset, "dtype") or dataset.external or dataset.is_virtual:
+                    raise ValueError(f"the array {key!r} is not stored in the file itself")
+                total += dataset.nbytes
+                if total > largest:
+                    raise ValueError(f"{key!r}, shape {dataset.shape}, is larger than the file")
+                arrays[key] = np.asarray(dataset)
+    return arrays
+
+
+def _child(group: Any, name: str) -> Any:
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"the entry {name!r} is missing or a link")
+    return group[name]
+
+
+def _layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Layers of a `.weights.h5` file: groups `.../layers/<class>/vars/<number>`, however nested.
+
+    A layer's own name is an attribute of its `vars`. What lies outside `layers`, such as an
+    optimizer's state, is left where it is.
+    """
+    for name in _child(group, "layers"):
+        layer = _child(_child(group, "layers"), name)
+        if "layers" in layer:  # a nested model
+            yield from _layers(layer)
+        elif "vars" in layer and len(layer["vars"]):
+            variables = _child(layer, "vars")
+            if "name" not in variables.attrs:
+                raise ValueError("its layers have no names; save it again with Keras >= 3.15")
+            numbers = [str(number) for number in range(len(variables))]
+            yield str(variables.attrs["name"]), [_child(variables, number) for number in numbers]
+
+
+def _older_layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Layers of an older `.h5` file: names in attributes, datasets at `<layer>/<weight name>`."""
+    for name in _texts(group.attrs["layer_names"]):
+        layer = _child(group, name)
+        weights = _texts(layer.attrs["weight_names"])
+        if weights:
+            yield name, [_nested_child(layer, weight) for weight in weights]
+
+
+def _nested_child(group: Any, path: str) -> Any:
+    for part in path.split("/"):
+        group = _child(group, part)
+    return group
+
+
+def _texts(names: Any) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

@@ -1,0 +1,181 @@
+"""The table of published weights, and fetching their files into Keras's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+
+from keras_resnet.architectures import TABLE
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who trained and published a group of files."""
+
+    url: str  # of the folder
+    data_set: str
+    classes: int
+    licence: str
+    preprocessing: str  # a key of preprocessing.CONVENTIONS
+    version: str  # where their bottlenecks stride
+    protocol: str  # how the error was measured
+
+
+CAFFE = Origin(
+    # The authors' Caffe models (github.com/KaimingHe/deep-residual-networks, whose README has the
+    # errors), converted by keras.applications, whose resnet.py has the address and the hashes.
+    url="https://storage.googleapis.com/tensorflow/keras-applications/resnet/",
+    data_set="imagenet",
+    classes=1000,
+    licence="MIT",
+    preprocessing="caffe",
+    version="v1",
+    protocol="centre 224x224 of shorter side 256",
+)
+TORCHVISION_V1 = Origin(
+    # torchvision's IMAGENET1K_V1: address and errors from its models/resnet.py.
+    url="https://download.pytorch.org/models/",
+    data_set="imagenet",
+    classes=1000,
+    licence="BSD-3-Clause",
+    preprocessing="torch",
+    version="v1.5",
+    protocol="centre 224x224 of shorter side 256, bilinear",
+)
+TORCHVISION_V2 = replace(  # IMAGENET1K_V2: a longer training with more augmentation
+    TORCHVISION_V1, protocol="centre 224x224 of shorter side 232, bilinear"
+)
+TIMM_A1 = Origin(
+    # timm's a1_in1k ("ResNet strikes back", arXiv 2110.00476, procedure A1); errors from its model
+    # cards.
+    url="https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/",
+    data_set="imagenet",
+    classes=1000,
+    licence="Apache-2.0",
+    preprocessing="torch",
+    version="v1.5",
+    protocol="centre 224x224 of shorter side 236, bicubic",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published set of weights for one network."""
+
+    name: str  # what `weights=` takes
+    network: str  # a key of architectures.TABLE
+    origin: Origin
+    file: str
+    hash: str  # MD5 (32 digits), or the first digits of the SHA-256
+    top1: float  # error, per cent, by the origin's protocol
+    top5: float  # the same
+    file_without_top: str | None = None  # where there is a smaller file
+    hash_without_top: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of the network that these weights need."""
+        return self.origin.version if TABLE[self.network].unit == "bottleneck" else "v1"
+
+    @property
+    def preprocessing(self) -> str:
+        """The `convention` of `preprocess_input`."""
+        return self.origin.preprocessing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:23} {self.network:9} {self.version:4} {self.preprocessing:5} "
+            f"top-1 {self.top1:5.2f} %, top-5 {self.top5:5.2f} % ({self.origin.protocol}) "
+            f"{self.origin.licence}, {self.origin.url}{self.file}"
+        )
+
+
+def _caffe(network: str, top1: float, top5: float, hash_: str, hash_without_top: str) -> Row:
+    file = f"{network}_weights_tf_dim_ordering_tf_kernels.h5"
+    without_top = file.replace(".h5", "_notop.h5")
+    return Row("imagenet", network, CAFFE, file, hash_, top1, top5, without_top, hash_without_top)
+
+
+def _torch(name: str, origin: Origin, top1: float, top5: float, file: str) -> Row:
+    """PyTorch's files carry the first digits of their SHA-256: `resnet18-f37072fd.pth`."""
+    stem, _, digits = file.removesuffix(".pth").rpartition("-")
+    return Row(name, stem.partition("_")[0], origin, file, digits, top1, top5)
+
+
+# fmt: off
+ROWS: tuple[Row, ...] = (
+    #                             top-1   top-5 error; MD5, MD5 of the file without top
+    _caffe("resnet50",             24.7,    7.8, "2cb95161c43110f7111970584f804107",
+                                                 "4d473c1dd8becc155b73f8504c6f6626"),
+    _caffe("resnet101",            23.6,    7.1, "f1aeb4b969a6efcfb50fad2f0c20cfc5",
+                                                 "88cf7a10940856eca736dc7b7e228a21"),
+    _caffe("resnet152",            23.0,    6.7, "100835be76be38e30d865e96f2aaae62",
+                                                 "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+    #                                                 top-1   top-5 error; file
+    _torch("imagenet",                TORCHVISION_V1, 30.242, 10.922, "resnet18-f37072fd.pth"),
+    _torch("imagenet",                TORCHVISION_V1, 26.686,  8.580, "resnet34-b627a593.pth"),
+    _torch("imagenet-torchvision-v1", TORCHVISION_V1, 30.242, 10.922, "resnet18-f37072fd.pth"),
+    _torch("imagenet-torchvision-v1", TORCHVISION_V1, 26.686,  8.580, "resnet34-b627a593.pth"),
+    _torch("imagenet-torchvision-v1", TORCHVISION_V1, 23.870,  7.138, "resnet50-0676ba61.pth"),
+    _torch("imagenet-torchvision-v1", TORCHVISION_V1, 22.626,  6.454, "resnet101-63fe2227.pth"),
+    _torch("imagenet-torchvision-v1", TORCHVISION_V1, 21.688,  5.954, "resnet152-394f9c45.pth"),
+    _torch("imagenet-torchvision-v2", TORCHVISION_V2, 19.142,  4.566, "resnet50-11ad3fa6.pth"),
+    _torch("imagenet-torchvision-v2", TORCHVISION_V2, 18.114,  4.220, "resnet101-cd907fc2.pth"),
+    _torch("imagenet-torchvision-v2", TORCHVISION_V2, 17.716,  3.998, "resnet152-f82ba261.pth"),
+    _torch("imagenet-timm-a1",        TIMM_A1,        28.51,   9.93, "resnet18_a1_0-d63eafa0.pth"),
+    _torch("imagenet-timm-a1",        TIMM_A1,        23.58,   7.13, "resnet34_a1_0-46f8f793.pth"),
+    _torch("imagenet-timm-a1",        TIMM_A1,        19.62,   5.40, "resnet50_a1_0-14fe96d1.pth"),
+    _torch("imagenet-timm-a1",        TIMM_A1,        18.50,   4.84, "resnet101_a1_0-cdcb52a9.pth"),
+    _torch("imagenet-timm-a1",        TIMM_A1,        18.03,   4.76, "resnet152_a1_0-2eee8a7a.pth"),
+)
+# fmt: on
+
+
+def rows(network: str | None = None) -> tuple[Row, ...]:
+    """The published weights, of one network (`"resnet50"`) or of all; each prints as a line."""
+    return tuple(row for row in ROWS if network in (None, row.network))
+
+
+def fetch(row: Row, include_top: bool = True) -> str:
+    """The path of a row's file in Keras's cache, fetched if it is not there, its hash checked.
+
+    The file appears in the cache when it is complete and its hash is right.
+
+    Raises:
+        OSError: If it cannot be fetched, or is another file than the one published.
+    """
+    file, expected = row.file, row.hash
+    if not include_top and row.file_without_top and row.hash_without_top:
+        file, expected = row.file_without_top, row.hash_without_top
+    folder = Path(keras.config.keras_home()) / "models"
+    target = folder / file
+    if target.is_file() and _hash(target, expected) == expected:
+        return str(target)
+    url = row.origin.url + file
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as part:
+        try:
+            path = keras.utils.get_file(file, url, cache_subdir=os.path.abspath(part))
+            if (found := _hash(Path(path), expected)) != expected:
+                raise ValueError(f"its hash is {found}, not the published {expected}")
+        except Exception as error:  # get_file raises bare Exceptions
+            raise OSError(
+                f"The weights {row.name!r} of {row.network} could not be fetched from {url}: "
+                f"{error}. Fetch {file} by hand and put it at {target}."
+            ) from error
+        os.replace(path, target)
+    return str(target)
+
+
+def _hash(path: Path, like: str) -> str:
+    """The file's MD5 or, for other lengths than its 32 digits, as many of the SHA-256."""
+    digest = hashlib.new("md5" if len(like) == 32 else "sha256")
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[: len(like)]
