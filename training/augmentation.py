@@ -143,7 +143,9 @@ def decode_cut(
         box = _source_box(shape, window, size)
         region = tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
         corner = tf.cast(box[:2], tf.float32) * window.scale
-        return cut(region, Window(window.scale, window.top - corner[0], window.left - corner[1]), size)
+        return cut(
+            region, Window(window.scale, window.top - corner[0], window.left - corner[1]), size
+        )
 
     def from_other() -> tf.Tensor:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)

@@ -125,7 +125,9 @@ def _hold_out(split: Split, held_out: int, seed: int) -> tuple[Split, Split]:
             for first, last in ((0, start), (stop, split.examples))
             if first < last
         )
-        return RecordSplit(split.builder, rest), RecordSplit(split.builder, f"{name}[{start}:{stop}]")
+        return RecordSplit(split.builder, rest), RecordSplit(
+            split.builder, f"{name}[{start}:{stop}]"
+        )
     chosen = np.zeros(split.examples, bool)
     chosen[rng.permutation(split.examples)[:held_out]] = True
     return _subset(split, ~chosen), _subset(split, chosen)
@@ -259,7 +261,9 @@ def _folder(data_dir: str | None) -> Dataset:
         raise ValueError("The data set `folder` needs --data-dir: the folder of class folders.")
     root = Path(data_dir).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a directory; --data-dir names one of class folders.")
+        raise FileNotFoundError(
+            f"{root} is not a directory; --data-dir names one of class folders."
+        )
     train_dir = root / "train"
     in_splits = train_dir.is_dir() and any(entry.is_dir() for entry in train_dir.iterdir())
     dataset = _split_folders(root) if in_splits else _class_folders(root)
