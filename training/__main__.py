@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(given)
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    for noisy in ("absl", "tensorflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     return run(options)
 
 

@@ -64,13 +64,6 @@ def workers(strategy: tf.distribute.Strategy) -> int:
     return sum(map(len, resolver.cluster_spec().as_dict().values()))
 
 
-def sharded(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Global batches of which every worker and replica takes its part, in a fixed order."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
-
-
 class DistributedModel(keras.Model):
     """A functional model whose `fit` and `evaluate` also work under MultiWorkerMirroredStrategy.
 

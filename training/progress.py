@@ -37,18 +37,19 @@ class ProgressBar(keras.callbacks.Callback):
         self.began = (time.monotonic(), 0)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.began = (time.monotonic(), self.clock.step)
         self.bar.start()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self.bar.stop()
 
     def speed(self) -> float:
-        """Images per second since this `fit` began."""
+        """Images per second in this epoch, without its first step, in which `fit` may trace."""
         began, step = self.began
         return (self.clock.step - step) * self.batch_size / max(time.monotonic() - began, 1e-9)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if batch == 0:
+            self.began = (time.monotonic(), self.clock.step)
         logs = logs or {}
         figures = f"loss {logs['loss']:.3f}, error {100 * (1 - logs['accuracy']):.1f} %"
         self.bar.update(self.task, completed=self.clock.step, speed=self.speed(), figures=figures)
@@ -57,7 +58,7 @@ class ProgressBar(keras.callbacks.Callback):
         logs = logs or {}
         self.console.print(
             f"{self.title}: epoch {epoch + 1}, step {self.clock.step}/{self.clock.total_steps}, "
-            f"{self.speed():.0f} images/s, loss {logs['loss']:.4f}, "
+            f"{self.bar.tasks[0].fields['speed']:.0f} images/s, loss {logs['loss']:.4f}, "
             f"error {100 * (1 - logs['accuracy']):.2f} %, "
             f"validation error {100 * (1 - logs['val_accuracy']):.2f} %",
             highlight=False,

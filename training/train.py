@@ -176,12 +176,13 @@ def _fit(
             image_size=size,
         )
         model.fit(
-            distribution.sharded(batches),
+            batches,
             initial_epoch=epoch,
             epochs=epoch + epochs,
             steps_per_epoch=steps,
-            validation_data=distribution.sharded(validation),
+            validation_data=validation,
             callbacks=[*watching, history, saver],
+            shuffle=False,  # the stream is shuffled
             verbose=0,
         )
     return history.rows
@@ -218,7 +219,7 @@ def _finish(
     keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
     finished = models.complete(model, job.shortcut, mean)
     size = models.image_shape(job.network, dataset)[0]
-    finished.compile(metrics=["accuracy"])
+    finished.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     scores = finished.evaluate(
         pipeline.eval_batches(dataset.test, batch_size=job.recipe.batch_size, image_size=size),
         return_dict=True,

@@ -44,14 +44,14 @@ def run(options: argparse.Namespace) -> None:
 
     figure = options.workdir / "curves.png"
     draw(comparison, figure)
-    table = Table(title="Handwritten digits: error in % (test, and training in the last epoch)")
+    table = Table(title="Handwritten digits: error in %")
     table.add_column("")
     for depth in options.depths:
         table.add_column(f"{depth} layers", justify="right")
     for family, title in (("plain", "plain net"), ("resnet", "residual net")):
         for kind, errors in (
             ("test", comparison.test_errors),
-            ("training", comparison.training_errors),
+            ("training, last epoch", comparison.training_errors),
         ):
             cells = [spread(errors(family, depth)) for depth in options.depths]
             table.add_row(f"{title}, {kind}", *cells)
