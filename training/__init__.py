@@ -1,1 +1,1 @@
-"""The application around `keras_resnet`: data, training, evaluation, export. TensorFlow lives here."""
+"""The application: data, training, evaluation, export. TensorFlow lives here."""

@@ -1,6 +1,6 @@
 """The paper's augmentation as pure functions: the same seed gives the same images, everywhere.
 
-A seed is an integer tensor of shape (2,), as TensorFlow's stateless random functions take it.
+A seed is two whole numbers, as TensorFlow's stateless random functions take it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ EIGENVECTORS = (
 )
 LIGHTING_SIGMA = 0.1
 
+DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
+
+
+def _split(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:
+    """Seeds (2,) for the random numbers that one seed decides."""
+    # TensorFlow draws other numbers from the same seed of another type.
+    return tf.unstack(tf.random.split(tf.cast(seed, tf.int64), parts))
+
 
 # Small images, a batch at a time
 
@@ -45,7 +53,7 @@ def pad_crop(images: tf.Tensor, seed: tf.Tensor, padding: int, mirror: bool = Fa
         (N, H, W, C), of the same type.
     """
     n, height, width = tf.unstack(tf.shape(images)[:3])
-    row_seed, column_seed, mirror_seed = tf.unstack(tf.random.split(seed, 3))
+    row_seed, column_seed, mirror_seed = _split(seed, 3)
     top, left = (
         tf.random.stateless_uniform((n, 1), s, 0, 2 * padding + 1, tf.int32)
         for s in (row_seed, column_seed)
@@ -83,7 +91,7 @@ def random_window(shape: tf.Tensor, seed: tf.Tensor, size: int = CROP) -> Window
         size: Side of the square; the range of the shorter side is meant for 224.
     """
     shorter, longer = (round(side * size / CROP) for side in SHORTER_SIDES)
-    side_seed, place_seed = tf.unstack(tf.random.split(seed, 2))
+    side_seed, place_seed = _split(seed, 2)
     side = tf.random.stateless_uniform((), side_seed, shorter, longer + 1, tf.int32)
     extent = tf.cast(shape[:2], tf.float32)
     scale = tf.cast(side, tf.float32) / tf.reduce_min(extent)
@@ -142,10 +150,8 @@ def decode_cut(
         window = choose(shape)
         box = _source_box(shape, window, size)
         region = tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
-        corner = tf.cast(box[:2], tf.float32) * window.scale
-        return cut(
-            region, Window(window.scale, window.top - corner[0], window.left - corner[1]), size
-        )
+        top, left = tf.unstack(tf.cast(box[:2], tf.float32) * window.scale)
+        return cut(region, Window(window.scale, window.top - top, window.left - left), size)
 
     def from_other() -> tf.Tensor:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
@@ -153,9 +159,6 @@ def decode_cut(
         return cut(image, choose(tf.shape(image)), size)
 
     return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
-
-
-DCT_METHOD = "INTEGER_ACCURATE"
 
 
 def _source_box(shape: tf.Tensor, window: Window, size: int) -> tf.Tensor:
@@ -187,7 +190,7 @@ def imagenet(encoded: tf.Tensor, seed: tf.Tensor, size: int = CROP) -> tf.Tensor
     Returns:
         float32 (size, size, 3), around 0..255.
     """
-    window_seed, mirror_seed, lighting_seed = tf.unstack(tf.random.split(seed, 3))
+    window_seed, mirror_seed, lighting_seed = _split(seed, 3)
     image = decode_cut(encoded, lambda shape: random_window(shape, window_seed, size), size)
     return random_lighting(random_mirror(image, mirror_seed), lighting_seed)
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import socket
-import threading
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from training.preparation import prepare, quiet
+
 logger = logging.getLogger(__name__)
 
 NAMES = ("digits", "cifar10", "imagenet2012", "folder")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # what tfds.ImageFolder takes for an image
-CONNECT_SECONDS = 5.0  # until a download host that does not answer counts as unreachable
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +163,19 @@ def _digits() -> Dataset:
 def _tfds(name: str, data_dir: str | None) -> Dataset:
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
     data_dir = os.path.expanduser(data_dir)
-    with _quiet():
+    with quiet():
         builder = tfds.builder(name, data_dir=data_dir)
-        if not builder.is_prepared():
-            _prepare(builder, data_dir)
+        prepared = builder.is_prepared()
+    if not prepared:
+        prepare(builder, data_dir)
     class_names = tuple(builder.info.features["label"].names)
     if name == "imagenet2012":
+        lacking = {"train", "validation"} - set(builder.info.splits)
+        if lacking:
+            raise FileNotFoundError(
+                f"{builder.data_dir} was prepared without its {' and '.join(sorted(lacking))} "
+                "images: remove that directory and prepare it from both archives."
+            )
         train, test = (RecordSplit(builder, split) for split in ("train", "validation"))
         return Dataset(name, class_names, None, train, None, test)
     train, test = (_read_arrays(builder, split) for split in ("train", "test"))
@@ -190,66 +192,6 @@ def _read_arrays(builder: tfds.core.DatasetBuilder, split: str) -> ArraySplit:
             f"incomplete ({error.message}). Remove that directory and prepare the data again."
         ) from error
     return ArraySplit(arrays["image"], arrays["label"].astype(np.int32))
-
-
-def _prepare(builder: tfds.core.DatasetBuilder, data_dir: str) -> None:
-    """Downloads the data where that can be done.
-
-    Raises:
-        FileNotFoundError: If it cannot, with the ways out.
-    """
-    missing = f"{builder.name} is not in {data_dir} (looked for {builder.data_dir})"
-    elsewhere = (
-        "If it lies elsewhere, name that directory by --data-dir or TFDS_DATA_DIR. "
-        "--dataset digits needs no data."
-    )
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-        raise FileNotFoundError(
-            f"{missing}, and TensorFlow Datasets may not download it. Get its archives from their "
-            f"owner, put them into {data_dir}/downloads/manual, and prepare them once: "
-            f"tfds build {builder.name} --data_dir {data_dir}. {elsewhere}"
-        )
-    once = f"Run this once with access to the network to download it. {elsewhere}"
-    for url in builder.url_infos or {}:
-        if not _reachable(url):
-            raise FileNotFoundError(f"{missing}, and {url} cannot be reached. {once}")
-    logger.info("%s: downloading into %s", builder.name, data_dir)
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # TFDS lets through whatever its downloader raises
-        raise FileNotFoundError(f"{missing}, and its download failed: {error}. {once}") from error
-
-
-def _reachable(url: str) -> bool:
-    """Whether the URL's host, or the proxy on the way to it, accepts a connection soon."""
-    parts = urllib.parse.urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urllib.parse.urlsplit(proxy)
-    address = (parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme])
-    connected = threading.Event()
-
-    def connect() -> None:
-        with contextlib.suppress(OSError), socket.create_connection(address, CONNECT_SECONDS):
-            connected.set()
-
-    # In a thread of its own, since the look-up of the name obeys no time-out.
-    attempt = threading.Thread(target=connect, daemon=True)
-    attempt.start()
-    attempt.join(CONNECT_SECONDS)
-    return connected.is_set()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps TFDS from warning of a directory without metadata, which is reported as an error."""
-    absl = logging.getLogger("absl")
-    level = absl.level
-    absl.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        absl.setLevel(level)
 
 
 # Folders of class folders
@@ -284,7 +226,7 @@ _EXPECTED = (
 
 
 def _split_folders(root: Path) -> Dataset:
-    with _quiet():
+    with quiet():
         builder = tfds.ImageFolder(str(root))
     given = [name for name in ("test", "val", "validation") if name in builder.info.splits]
     if not given:
