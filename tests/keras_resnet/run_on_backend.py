@@ -1,0 +1,116 @@
+"""What test_backends.py compares, computed in a process of its own: one per Keras backend.
+
+    KERAS_BACKEND=jax python run_on_backend.py DIRECTORY
+
+The first run leaves its initial weights in DIRECTORY, later runs read them; every run writes its
+numbers to DIRECTORY/<backend>.npz.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+IMPORTED_WITH_KERAS = set(sys.modules)
+
+import keras_resnet  # noqa: E402
+from keras_resnet import Architecture, cifar_architecture  # noqa: E402
+
+BACKEND = keras.backend.backend()
+IMPORTED_WITH_KERAS_RESNET = set(sys.modules) - IMPORTED_WITH_KERAS
+
+BOTTLENECK = Architecture("tiny", "imagenet", "bottleneck", (1, 1), (4, 6), "C", stem_filters=8)
+NETS = {
+    "cifar8-A": (cifar_architecture(8), (32, 32, 3)),
+    "bottleneck-C": (BOTTLENECK, (33, 32, 3)),
+}
+MIXED = ("mixed_float16", "mixed_bfloat16")
+
+
+def build(name: str, channels_first: bool = False) -> keras.Model:
+    architecture, (height, width, channels) = NETS[name]
+    return keras_resnet.ResNet(
+        architecture,
+        weights=None,
+        input_shape=(channels, height, width) if channels_first else (height, width, channels),
+        classes=10,
+    )
+
+
+def batch(name: str) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.normal(size=(4, *NETS[name][1])).astype("float32"), np.array([1, 3, 0, 9])
+
+
+def step(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
+    return float(model.train_on_batch(images, labels))
+
+
+def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
+    """Predictions before and after a step, its loss, and one kernel after it."""
+    file = directory / f"{name}.weights.h5"
+    model = build(name)
+    if not file.exists():
+        model.save_weights(file)
+    model.load_weights(file)
+    images, labels = batch(name)
+    before = model.predict_on_batch(images)
+    loss = step(model, images, labels)
+    return {
+        "before": before,
+        "loss": loss,
+        "after": model.predict_on_batch(images),
+        "kernel": model.get_layer("conv2_block1_1_conv").get_weights()[0],
+        "moving_variance": model.get_layer("conv1_bn").get_weights()[3],
+    }
+
+
+def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
+    """Predictions from the same weights in the other data format; nothing runs on TensorFlow."""
+    keras.config.set_image_data_format("channels_first")
+    model = build(name, channels_first=True)
+    model.load_weights(directory / f"{name}.weights.h5")
+    keras.config.set_image_data_format("channels_last")
+    unit = model.get_layer("conv3_block1_out").output.shape
+    numbers = {"unit_shape": np.array(unit[1:])}
+    if BACKEND != "tensorflow":  # whose convolutions on a CPU are channels_last
+        images, _ = batch(name)
+        numbers["before"] = model.predict_on_batch(images.transpose(0, 3, 1, 2))
+    return numbers
+
+
+def mixed(name: str, policy: str, directory: Path) -> dict[str, np.ndarray | float]:
+    keras.config.set_dtype_policy(policy)
+    model = build(name)
+    keras.config.set_dtype_policy("float32")
+    model.load_weights(directory / f"{name}.weights.h5")
+    images, labels = batch(name)
+    return {
+        "before": model.predict_on_batch(images).astype("float32"),
+        "loss": step(model, images, labels),
+        "after": model.predict_on_batch(images).astype("float32"),
+    }
+
+
+def main(directory: Path) -> None:
+    numbers = {
+        "imported": sorted(IMPORTED_WITH_KERAS_RESNET),
+        "has_tensorflow": "tensorflow" in sys.modules,
+    }
+    for name in NETS:
+        for key, value in float32(name, directory).items():
+            numbers[f"{name}/float32/{key}"] = value
+        for key, value in channels_first(name, directory).items():
+            numbers[f"{name}/channels_first/{key}"] = value
+    for name, policy in zip(NETS, MIXED, strict=True):
+        for key, value in mixed(name, policy, directory).items():
+            numbers[f"{name}/{policy}/{key}"] = value
+    np.savez(directory / f"{BACKEND}.npz", **numbers)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

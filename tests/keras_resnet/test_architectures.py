@@ -1,0 +1,162 @@
+"""The table's rows against the tests' own transcription of the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import paper_numbers as paper
+import pytest
+
+from keras_resnet import TABLE, Architecture, architectures, cifar_architecture
+
+IMAGENET_ROWS = [name for name, row in TABLE.items() if row.stem == "imagenet"]
+CIFAR_ROWS = [name for name, row in TABLE.items() if row.stem == "cifar"]
+TINY = Architecture("tiny", "cifar", "basic", units=(1, 1), filters=(16, 32), shortcut="B")
+
+
+def depth_in(name: str) -> int:
+    return int(re.search(r"\d+$", name).group())
+
+
+def test_the_table_has_the_networks_of_the_paper_and_no_other():
+    assert set(IMAGENET_ROWS) == {
+        *(f"resnet{depth}" for depth in paper.IMAGENET_UNITS),
+        *("plain18", "plain34"),
+    }
+    assert set(CIFAR_ROWS) == {
+        *(f"resnet{depth}" for depth in paper.CIFAR_N),
+        *(f"plain{depth}" for depth in paper.CIFAR_PLAIN_DEPTHS),
+    }
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_name_tells_kind_and_depth(name):
+    row = TABLE[name]
+    assert row.name == name
+    assert row.depth == depth_in(name)
+    assert row.residual == name.startswith("resnet")
+
+
+@pytest.mark.parametrize("name", IMAGENET_ROWS)
+def test_imagenet_rows_are_table_1s(name):
+    row, depth = TABLE[name], depth_in(name)
+    stages = paper.IMAGENET_CONVOLUTIONS[depth]
+    unit = architectures.UNITS[row.unit]
+    assert row.units == paper.IMAGENET_UNITS[depth]
+    assert row.first_filters == paper.IMAGENET_STEM["filters"]
+    assert row.stage_outputs == tuple(stage[-1][1] for stage in stages)
+    for filters, stage in zip(row.filters, stages, strict=True):
+        multiples = (multiple * filters for multiple in unit.filter_multiples)
+        assert tuple(zip(unit.kernel_sizes, multiples, strict=True)) == stage
+    assert row.shortcut == ("B" if row.residual else None)
+    assert row.version == "v1"
+    assert row.total_stride == 32
+
+
+@pytest.mark.parametrize("name", CIFAR_ROWS)
+def test_cifar_rows_are_section_4_2s(name):
+    row = TABLE[name]
+    assert row.units == (paper.CIFAR_N[depth_in(name)],) * 3
+    assert row.filters == row.stage_outputs == paper.CIFAR_FILTERS
+    assert row.first_filters == 16
+    assert row.unit_depth == 2
+    assert row.shortcut == ("A" if row.residual else None)
+    assert row.total_stride == 4
+
+
+def test_stems_are_the_papers():
+    imagenet, cifar = architectures.STEMS["imagenet"], architectures.STEMS["cifar"]
+    assert {field: getattr(imagenet, field) for field in paper.IMAGENET_STEM} == paper.IMAGENET_STEM
+    assert (imagenet.classes, cifar.classes) == (paper.IMAGENET_CLASSES, paper.CIFAR_CLASSES)
+    assert (imagenet.image_size, cifar.image_size) == (224, 32)
+    assert (cifar.filters, cifar.kernel_size, cifar.strides) == (16, 3, 1)
+    assert imagenet.max_pool
+    assert not cifar.max_pool
+
+
+def test_every_name_finds_its_row_and_numbers_find_new_cifar_nets():
+    for name, row in TABLE.items():
+        assert architectures.get(name) is row
+    assert architectures.get("resnet14") == cifar_architecture(14)
+    assert architectures.get("plain8") == cifar_architecture(8, residual=False)
+    assert architectures.get("resnet14").depth == 14
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet19", "resnet2", "resnet-20", "resnet020", "resnet٢٠", "plain", "ResNet20", "vgg16", ""],
+)
+def test_other_names_are_refused_with_the_known_ones(name):
+    with pytest.raises(ValueError, match=re.escape(repr(name))) as error:
+        architectures.get(name)
+    for known in ("resnet18", "plain110", "6n+2"):
+        assert known in str(error.value)
+
+
+@pytest.mark.parametrize("depth", [8, 14, 20, 26, 1202, 6 * 1000 + 2])
+def test_any_depth_6n_plus_2_is_a_cifar_net(depth):
+    row = cifar_architecture(depth)
+    assert row.depth == depth
+    assert sum(row.units) * 6 == (depth - 2) * 3
+
+
+@pytest.mark.parametrize("depth", [2, 7, 19, 21, 0, -4, 20.0, "20", None])
+def test_other_depths_are_refused(depth):
+    with pytest.raises(ValueError, match="6n") as error:
+        cifar_architecture(depth)
+    assert repr(depth) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stem": "mnist"}, ("'mnist'", "'imagenet'", "'cifar'")),
+        ({"unit": "wide"}, ("'wide'", "'basic'", "'bottleneck'")),
+        ({"shortcut": "D"}, ("'D'", "'A'", "'B'", "'C'", "None")),
+        ({"shortcut": "b"}, ("'b'", "'B'")),
+        ({"version": "v2"}, ("'v2'", "'v1'", "'v1.5'")),
+        ({"version": "v1.5"}, ("v1.5", "basic", "bottleneck")),
+        ({"units": ()}, ("()", "(16, 32)")),
+        ({"units": (1,)}, ("(1,)", "(16, 32)")),
+        ({"units": (1, 0)}, ("units", "(1, 0)")),
+        ({"units": (1, 1.0)}, ("units", "(1, 1.0)")),
+        ({"units": 2}, ("units", "2")),
+        ({"filters": (16, -32)}, ("filters", "(16, -32)")),
+        ({"filters": (16, True)}, ("filters", "(16, True)")),
+        ({"filters": (32, 16), "shortcut": "A"}, ("(16, 32, 16)", "'B'")),
+        ({"stem_filters": 64, "shortcut": "A"}, ("(64, 16, 32)", "'B'")),
+        ({"stem_filters": 0}, ("stem_filters", "0")),
+        ({"stem_filters": 2.5}, ("stem_filters", "2.5")),
+        ({"stem_filters": "8"}, ("stem_filters", "'8'")),
+        ({"shortcut": None, "zero_init_residual": True}, ("zero_init_residual", "plain")),
+    ],
+)
+def test_rows_that_describe_no_network_are_refused(change, said):
+    with pytest.raises(ValueError, match=r".") as error:
+        dataclasses.replace(TINY, **change)
+    for words in said:
+        assert words in str(error.value)
+
+
+def test_rows_take_lists_too():
+    row = dataclasses.replace(TINY, units=[1, 1], filters=[16, 32])
+    assert row == TINY
+    assert hash(row) == hash(TINY)
+
+
+def test_options_replace_only_what_is_given():
+    row = TABLE["resnet50"]
+    assert architectures.with_options(row) == row
+    changed = architectures.with_options(row, shortcut="C", version="v1.5")
+    assert changed == dataclasses.replace(row, shortcut="C", version="v1.5")
+    assert architectures.with_options(row, zero_init_residual=True).zero_init_residual
+    with pytest.raises(ValueError, match=r"plain18.*'A'"):
+        architectures.with_options(TABLE["plain18"], shortcut="A")
+
+
+def test_rows_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TINY.name = "other"
+    with pytest.raises(TypeError):
+        TABLE["tiny"] = TINY

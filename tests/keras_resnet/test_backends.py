@@ -1,0 +1,99 @@
+"""The same networks give the same numbers on TensorFlow, JAX and PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_on_backend import NETS
+
+SCRIPT = Path(__file__).with_name("run_on_backend.py")
+CHECKOUT = Path(__file__).parents[2]
+BACKENDS = ("tensorflow", "jax", "torch")
+NUMBERS = ("before", "loss", "after", "kernel", "moving_variance")
+# Relative precision 2^-11 and 2^-8; probabilities after eight layers, and a loss of about 2.
+MIXED_TOLERANCE = {"mixed_float16": 0.003, "mixed_bfloat16": 0.03}
+
+
+def run(backend: str, directory: Path) -> dict[str, np.ndarray]:
+    """What run_on_backend.py gives on `backend`."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": str(CHECKOUT),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
+    }
+    command = [sys.executable, str(SCRIPT), str(directory)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(directory / f"{backend}.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("backends")
+
+
+@pytest.fixture(scope="module")
+def reference(directory):
+    return run("tensorflow", directory)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def numbers(backend, directory, reference):
+    """Each backend runs once, TensorFlow first: the others read its initial weights."""
+    return reference if backend == "tensorflow" else run(backend, directory)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"], indirect=True, scope="module")
+@pytest.mark.parametrize("net", NETS)
+def test_predictions_and_a_training_step_agree_with_tensorflow(numbers, net, reference):
+    for number in NUMBERS:
+        key = f"{net}/float32/{number}"
+        np.testing.assert_allclose(numbers[key], reference[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_the_step_changed_the_network(numbers, net):
+    change = numbers[f"{net}/float32/after"] - numbers[f"{net}/float32/before"]
+    assert np.abs(change).max() > 1e-3
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_channels_first_gives_the_same_numbers(numbers, net, backend):
+    channels, height, width = numbers[f"{net}/channels_first/unit_shape"]
+    assert (channels, height, width) == {"cifar8-A": (32, 16, 16), "bottleneck-C": (24, 5, 4)}[net]
+    if backend != "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
+        np.testing.assert_allclose(
+            numbers[f"{net}/channels_first/before"], numbers[f"{net}/float32/before"], atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("net", "policy"), [("cifar8-A", "mixed_float16"), ("bottleneck-C", "mixed_bfloat16")]
+)
+def test_mixed_precision_stays_near_float32(numbers, net, policy):
+    for number in ("before", "loss", "after"):
+        mixed, full = numbers[f"{net}/{policy}/{number}"], numbers[f"{net}/float32/{number}"]
+        np.testing.assert_allclose(mixed, full, atol=MIXED_TOLERANCE[policy], err_msg=number)
+        assert not np.array_equal(mixed, full), "nothing was computed in half precision"
+    rows = numbers[f"{net}/{policy}/after"].sum(axis=1)
+    np.testing.assert_allclose(rows, 1, atol=1e-5)  # the softmax is in float32
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"], indirect=True, scope="module")
+def test_other_backends_need_no_tensorflow(numbers):
+    assert not numbers["has_tensorflow"]

@@ -1,0 +1,103 @@
+"""Layer names are those of keras.applications, so that users' feature extractors keep working."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import paper_numbers as paper
+import pytest
+
+import keras_resnet
+from keras_resnet import TABLE, blocks
+
+SCHEME = re.compile(
+    r"conv1_(pad|conv|bn|relu)|pool1_(pad|pool)"
+    r"|conv[2-5]_block[1-9]\d*_([1-3]_(pad|conv|bn|relu)|0_(pool|conv|bn)|add|out)"
+    r"|avg_pool|predictions"
+)
+
+
+def names(model: keras.Model) -> list[str]:
+    """All names but the input's, which Keras numbers through."""
+    return [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def output_shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
+    return {name: model.get_layer(name).output.shape for name in names(model)}
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    return keras_resnet.ResNet50(weights=None)
+
+
+def test_resnet50_has_the_layers_of_keras_applications(resnet50):
+    assert output_shapes(resnet50) == output_shapes(keras.applications.ResNet50(weights=None))
+
+
+@pytest.mark.parametrize("name", ["ResNet101", "ResNet152"])
+def test_the_deeper_nets_have_the_layers_of_keras_applications(name):
+    small = {"weights": None, "include_top": False, "input_shape": (32, 32, 3)}
+    ours = getattr(keras_resnet, name)(**small)
+    assert output_shapes(ours) == output_shapes(getattr(keras.applications, name)(**small))
+
+
+def test_features_come_from_any_unit(resnet50):
+    model = keras.Model(resnet50.input, resnet50.get_layer("conv4_block6_out").output)
+    assert model.output_shape == (None, 14, 14, 1024)
+    assert np.all(model.predict_on_batch(np.ones((1, 224, 224, 3), "float32")) >= 0)
+
+
+def test_stages_have_the_output_sizes_of_table_1(resnet50):
+    for stage, size in paper.IMAGENET_OUTPUT_SIZES.items():
+        last = [name for name in names(resnet50) if name.startswith(f"{stage}_")][-1]
+        assert resnet50.get_layer(last).output.shape[1:3] == (size, size)
+
+
+def test_a_small_cifar_net_name_by_name():
+    model = keras_resnet.CifarResNet(8, weights=None)
+    stem = ["conv1_conv", "conv1_bn", "conv1_relu"]
+    unit = ["1_conv", "1_bn", "1_relu", "2_conv", "2_bn", "add", "out"]
+    strided = ["1_pad", "0_pool", *unit]
+    units = {"conv2_block1": unit, "conv3_block1": strided, "conv4_block1": strided}
+    expected = [f"{name}_{layer}" for name, layers in units.items() for layer in layers]
+    assert sorted(names(model)) == sorted([*stem, *expected, "avg_pool", "predictions"])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "plain18", "plain34", "resnet20", "plain20"])
+def test_basic_and_plain_nets_follow_the_scheme(name):
+    row = TABLE[name]
+    model = keras_resnet.ResNet(row, weights=None, include_top=False)
+    assert all(SCHEME.fullmatch(layer) for layer in names(model))
+    sizes = paper.IMAGENET_OUTPUT_SIZES if row.stem == "imagenet" else paper.CIFAR_OUTPUT_SIZES
+    for number, (units, filters) in enumerate(zip(row.units, row.filters, strict=True), start=2):
+        size = sizes[f"conv{number}"]
+        for unit in range(1, units + 1):
+            out = model.get_layer(f"conv{number}_block{unit}_out")
+            assert out.output.shape == (None, size, size, filters)
+        assert f"conv{number}_block{units + 1}_out" not in names(model)
+    assert any(layer.endswith("_add") for layer in names(model)) == row.residual
+    assert any("_0_" in layer for layer in names(model)) == row.residual
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_strided_3x3_samples_the_pixels_of_the_shortcut(size):
+    """A kernel that only looks at its centre gives x[::2, ::2]; so do the shortcuts A and B."""
+    x = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
+    images = keras.Input(x.shape[1:])
+    outputs = {
+        "convolution": blocks.conv_bn(images, 3, 3, 2, name="a"),
+        "shortcut A": blocks.shortcut(images, "A", 3, 2, name="b"),
+        "shortcut B": blocks.shortcut(images, "B", 3, 2, name="c"),
+    }
+    model = keras.Model(images, outputs)
+    delta = np.zeros((3, 3, 3, 3), "float32")
+    delta[1, 1] = np.eye(3)
+    model.get_layer("a_conv").kernel.assign(delta)
+    model.get_layer("c_0_conv").kernel.assign(np.eye(3)[None, None])
+    for name in ("a_bn", "c_0_bn"):
+        model.get_layer(name).moving_variance.assign(np.full(3, 1 - blocks.BN_EPSILON))
+    for sampled in model.predict_on_batch(x).values():
+        np.testing.assert_allclose(sampled, x[:, ::2, ::2], rtol=1e-6)

@@ -1,0 +1,118 @@
+"""Files give back the same network, also very deep ones, also without this package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet import Architecture, analysis
+
+# Keras's .keras reader alone; the package is not even on the path.
+READER = """
+import sys
+import keras
+import numpy as np
+
+model = keras.models.load_model(sys.argv[1])
+np.save(sys.argv[3], model.predict_on_batch(np.load(sys.argv[2])))
+assert not any(name.startswith("keras_resnet") for name in sys.modules)
+"""
+
+
+def tiny(unit: str, shortcut: str | None, units: int = 1, **fields) -> Architecture:
+    filters = {"basic": (4, 6, 9), "bottleneck": (2, 3, 5)}[unit]
+    return Architecture("tiny", "cifar", unit, (units,) * 3, filters, shortcut, **fields)
+
+
+def build(architecture: Architecture, **arguments) -> keras.Model:
+    """A network whose every weight is random, moving statistics too."""
+    options = {"weights": None, "input_shape": (8, 8, 3), **arguments}
+    model = keras_resnet.ResNet(architecture, **options)
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        low, high = (0.5, 1) if weight.path.endswith("moving_variance") else (-0.5, 0.5)
+        weight.assign(random.uniform(low, high, size=weight.shape))
+    return model
+
+
+def images(number: int = 2) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(number, 8, 8, 3)).astype("float32")
+
+
+def assert_equal(actual, expected) -> None:
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (actual, expected)))
+
+
+def assert_same(loaded: keras.Model, model: keras.Model) -> None:
+    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
+        assert ours.path == theirs.path
+        assert_equal(theirs, ours)
+    x = images()
+    outputs = model(x, training=False)
+    assert np.isfinite(keras.ops.convert_to_numpy(outputs)).all()
+    assert_equal(loaded(x, training=False), outputs)
+
+
+NETS = [
+    *(("basic", shortcut, True) for shortcut in ("A", "B", "C", None)),
+    *(("bottleneck", shortcut, False) for shortcut in ("A", "B", "C", None)),
+]
+
+
+@pytest.mark.parametrize(("unit", "shortcut", "top"), NETS)
+def test_keras_files_round_trip(tmp_path, unit, shortcut, top):
+    model = build(tiny(unit, shortcut, stem_filters=4), include_top=top, pooling="avg")
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    assert loaded.name == model.name
+    assert_same(loaded, model)
+
+
+@pytest.mark.parametrize(("unit", "shortcut", "top"), NETS)
+def test_weights_files_round_trip(tmp_path, unit, shortcut, top):
+    architecture = tiny(unit, shortcut, stem_filters=4)
+    model = build(architecture, include_top=top)
+    model.save_weights(tmp_path / "net.weights.h5")
+    fresh = keras_resnet.ResNet(architecture, weights=None, include_top=top, input_shape=(8, 8, 3))
+    fresh.load_weights(tmp_path / "net.weights.h5")
+    assert_same(fresh, model)
+
+
+def test_a_keras_file_opens_without_this_package(tmp_path):
+    model = build(tiny("bottleneck", "A", stem_filters=4), classes=7)
+    model.save(tmp_path / "net.keras")
+    np.save(tmp_path / "x.npy", images())
+    arguments = [tmp_path / name for name in ("net.keras", "x.npy", "y.npy")]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(
+        [sys.executable, "-c", READER, *arguments], check=True, cwd=tmp_path, env=environment
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "y.npy"), model.predict_on_batch(images()), rtol=1e-6
+    )
+
+
+def test_a_net_of_nested_sections_round_trips(tmp_path):
+    """Deeper than Keras can walk in one piece: stages are chains of nested models."""
+    model = build(tiny("basic", "A", units=34, stem_filters=3))
+    assert any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert len([layer for layer in analysis.walk(model) if "_add" in layer.name]) == 3 * 34
+    model.save(tmp_path / "net.keras")
+    assert sys.getrecursionlimit() == 1000
+    assert_same(keras.models.load_model(tmp_path / "net.keras"), model)
+
+
+@pytest.mark.slow
+def test_resnet1202_round_trips_at_the_default_recursion_limit(tmp_path):
+    assert sys.getrecursionlimit() == 1000
+    model = keras_resnet.ResNet1202(weights=None)
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
+        assert_equal(theirs, ours)
