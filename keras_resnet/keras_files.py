@@ -8,6 +8,7 @@ fit; read beforehand, they can all be checked before a model is touched.
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import numpy as np
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # Float numbers hardly compress; a member that claims more than this is a zip bomb.
 LARGEST_EXPANSION = 4
+LARGEST_CONFIGURATION = 50_000_000  # bytes
 # The order in which a layer's variables are written, by their number.
 VARIABLES = {
     1: ("kernel",),
@@ -40,6 +42,27 @@ def read(path: str) -> dict[str, np.ndarray]:
         if archive.getinfo(WEIGHTS_IN_ARCHIVE).file_size > LARGEST_EXPANSION * size:
             raise ValueError(f"its {WEIGHTS_IN_ARCHIVE} is far larger than the file")
         return _read_hdf5(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), LARGEST_EXPANSION * size)
+
+
+def strides(path: str, layer: str) -> tuple[int, ...] | None:
+    """The strides of a layer in a `.keras` file's configuration, if it has such a layer.
+
+    The configuration is searched as JSON; nothing is built from it.
+    """
+    size = os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        # JSON compresses well, but ResNet-1202's takes 4 MB only.
+        if archive.getinfo("config.json").file_size > max(size, LARGEST_CONFIGURATION):
+            raise ValueError("its config.json is far larger than the file")
+        found: list[tuple[int, ...]] = []
+
+        def look(entry: dict[str, Any]) -> dict[str, Any]:
+            if entry.get("name") == layer and "strides" in entry:
+                found.append(tuple(entry["strides"]))
+            return entry
+
+        json.loads(archive.read("config.json"), object_hook=look)
+    return found[0] if found else None
 
 
 def _read_hdf5(file: str | IO[bytes], largest: int) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ LOGGER = logging.getLogger("keras_resnet")
 # Our layers with weights; others in a model, in front of the network for example, are the user's.
 LAYERS = re.compile(r"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|predictions")
 TOP = "predictions"
+V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
 FIRST_KERNEL = "conv1_conv/kernel"
 
 KERAS_APPLICATIONS_EPSILON = 1.001e-5  # of its batch norms, in keras.applications' resnet.py
@@ -119,7 +120,7 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 def version(model: keras.Model) -> str:
     """Where the stages of a built model stride: `"v1"` or `"v1.5"`, read off its layers."""
-    second = [layer for layer in analysis.walk(model) if layer.name == "conv3_block1_2_conv"]
+    second = [layer for layer in analysis.walk(model) if layer.name == V1_5_STRIDES_IN]
     return "v1.5" if second and second[0].strides == (2, 2) else "v1"
 
 
@@ -218,10 +219,10 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
         channels = variables[FIRST_KERNEL].shape[2]
         fitting[FIRST_KERNEL] = _adapt_channels(fitting[FIRST_KERNEL], channels)
 
-    for key in variables.keys() - fitting.keys():
+    for key in (key for key in variables if key not in fitting):
         hint = " Give include_top=False for a file without a top." if key in top else ""
         raise ValueError(f"{source} does not fit {model.name}: the array {key!r} is missing.{hint}")
-    for key in fitting.keys() - variables.keys():
+    for key in (key for key in fitting if key not in variables):
         raise ValueError(f"{source} does not fit {model.name}: it has no place for {key!r}.")
     for key, variable in variables.items():
         array = fitting[key]

@@ -59,7 +59,7 @@ TIMM_A1 = Origin(
     licence="Apache-2.0",
     preprocessing="torch",
     version="v1.5",
-    protocol="centre 224x224 of shorter side 236, bicubic",
+    protocol="centre 224x224 of shorter side 235, bicubic",
 )
 
 
@@ -152,7 +152,8 @@ def fetch(row: Row, include_top: bool = True) -> str:
     file, expected = row.file, row.hash
     if not include_top and row.file_without_top and row.hash_without_top:
         file, expected = row.file_without_top, row.hash_without_top
-    folder = Path(keras.config.keras_home()) / "models"
+    home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")  # as get_file documents
+    folder = Path(os.path.expanduser(home)) / "models"
     target = folder / file
     if target.is_file() and _hash(target, expected) == expected:
         return str(target)
@@ -160,7 +161,7 @@ def fetch(row: Row, include_top: bool = True) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as part:
         try:
-            path = keras.utils.get_file(file, url, cache_subdir=os.path.abspath(part))
+            path = keras.utils.get_file(file, url, cache_dir=part, cache_subdir="")
             if (found := _hash(Path(path), expected)) != expected:
                 raise ValueError(f"its hash is {found}, not the published {expected}")
         except Exception as error:  # get_file raises bare Exceptions

@@ -107,8 +107,9 @@ def fitting_version(
 ) -> str | None:
     """The version to build for weights; `None` where they do not tell, or it is all the same.
 
-    A file in PyTorch's layout is taken to stride as torchvision and timm do, in the 3x3, unless
-    `version` says otherwise; one written by `porting.save_safetensors` tells. Keras's files do not.
+    Files of `porting.save_safetensors` and `.keras` files tell. Others in PyTorch's layout are
+    taken to stride as torchvision and timm do, in the 3x3, unless `version` says otherwise.
+    `.weights.h5` and `.h5` files do not tell; the version stays the architecture's.
 
     Args:
         source: What `find` returned.
@@ -118,13 +119,13 @@ def fitting_version(
     Raises:
         ValueError: If the weights need another version than the one asked for.
     """
-    if source is None or architecture.unit != "bottleneck":
+    if source is None or (isinstance(source, str) and architecture.unit != "bottleneck"):
         return version
     asked = version or (architecture.version if architecture.version != "v1" else None)
     if isinstance(source, Row):
         needed: str | None = source.version
     else:
-        needed = _safetensors_version(source) if source.endswith(".safetensors") else None
+        needed = _recorded_version(source)
         if needed is asked is None and source.endswith(TORCH_ENDINGS):
             LOGGER.info("%s: built as version 'v1.5', as torchvision's and timm's are.", source)
             return "v1.5"
@@ -136,14 +137,20 @@ def fitting_version(
     return needed or asked
 
 
-def _safetensors_version(path: str) -> str | None:
+def _recorded_version(path: str) -> str | None:
+    """The version of a bottleneck net in a file, for the two kinds of files that record it."""
     try:
-        with _safetensors(path).safe_open(path, framework="np") as file:
-            return (file.metadata() or {}).get("version")
-    except (ImportError, OSError):
+        if path.endswith(".safetensors"):
+            with _safetensors(path).safe_open(path, framework="np") as file:
+                return (file.metadata() or {}).get("version")
+        if path.endswith(".keras"):
+            strides = keras_files.strides(path, porting.V1_5_STRIDES_IN)
+            return None if strides is None else "v1.5" if strides == (2, 2) else "v1"
+    except (ImportError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # see read
         raise ValueError(f"{path} is damaged or no weights file: {error}") from error
+    return None
 
 
 def load(
