@@ -25,6 +25,7 @@ from keras_resnet.applications import (
     ResNet1202,
 )
 from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
+from keras_resnet.inference import fold_batch_norm
 from keras_resnet.preprocessing import decode_predictions, preprocess_input
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ __all__ = [
     "analysis",
     "cifar_architecture",
     "decode_predictions",
+    "fold_batch_norm",
     "porting",
     "preprocess_input",
     "weights",
