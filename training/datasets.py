@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +102,7 @@ def load(name: str, data_dir: str | None = None, held_out: int = 0, seed: int = 
             f"smaller than that; given {held_out}."
         )
     train, validation = _hold_out(dataset.train, held_out, seed)
-    return Dataset(
-        dataset.name, dataset.class_names, dataset.image_shape, train, validation, dataset.test
-    )
+    return replace(dataset, train=train, validation=validation)
 
 
 def _hold_out(split: Split, held_out: int, seed: int) -> tuple[Split, Split]:
@@ -120,9 +118,8 @@ def _hold_out(split: Split, held_out: int, seed: int) -> tuple[Split, Split]:
             for first, last in ((0, start), (stop, split.examples))
             if first < last
         )
-        return RecordSplit(split.builder, rest), RecordSplit(
-            split.builder, f"{name}[{start}:{stop}]"
-        )
+        stretch = f"{name}[{start}:{stop}]"
+        return RecordSplit(split.builder, rest), RecordSplit(split.builder, stretch)
     chosen = np.zeros(split.examples, bool)
     chosen[rng.permutation(split.examples)[:held_out]] = True
     return _subset(split, ~chosen), _subset(split, chosen)
@@ -226,8 +223,11 @@ _EXPECTED = (
 
 
 def _split_folders(root: Path) -> Dataset:
-    with quiet():
-        builder = tfds.ImageFolder(str(root))
+    try:
+        with quiet():
+            builder = tfds.ImageFolder(str(root))
+    except tf.errors.OpError as error:
+        raise OSError(f"{root} cannot be read: {error.message}") from error
     given = [name for name in ("test", "val", "validation") if name in builder.info.splits]
     if not given:
         raise ValueError(
@@ -259,7 +259,9 @@ def _class_folders(root: Path) -> Dataset:
     train, test = _subset(every, ~held), _subset(every, held)
     logger.info(
         "%s: no train/ and test/ in it; %d of its %d images are held out as test images",
-        *(root, test.examples, every.examples),
+        root,
+        test.examples,
+        every.examples,
     )
     return Dataset("folder", tuple(class_names), None, train, None, test)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import logging
+import os
 import shutil
 import socket
 import threading
@@ -351,3 +352,18 @@ def test_folders_that_will_not_do(tmp_path: Path) -> None:
     (split / "test" / "ant").mkdir()
     with pytest.raises(ValueError, match="no test images"):
         datasets.load("folder", str(split))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="this user may read anything")
+@pytest.mark.parametrize("closed", [".", "train", "test", "test/ant"])
+def test_unreadable_folders(tmp_path: Path, closed: str) -> None:
+    root = tmp_path / "images"
+    for split in ("train", "test"):
+        for colour, name in enumerate(("ant", "bee")):
+            fill(root / split / name, 2, colour)
+    (root / closed).chmod(0)
+    try:
+        with pytest.raises(OSError, match="images"):
+            datasets.load("folder", str(root))
+    finally:
+        (root / closed).chmod(0o700)
