@@ -175,6 +175,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Loads the newest checkpoint into the model and the members; without one, does nothing."""
+        if self.write:
+            for unfinished in self.directory.glob(".writing-*"):  # of a process that was killed
+                unfinished.unlink()
         found = checkpoints.newest(self.directory)
         if found is None:
             return

@@ -27,7 +27,6 @@ def choose(name: str) -> tf.distribute.Strategy:
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy is one of {', '.join(STRATEGIES)}; given {name!r}.")
-    gpus = len(tf.config.list_logical_devices("GPU")) if name != "multi_worker" else 0
     resolver = _cluster() if name in ("auto", "multi_worker") else None
     if resolver is not None:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
@@ -36,7 +35,8 @@ def choose(name: str) -> tf.distribute.Strategy:
             "strategy multi_worker needs a cluster: set TF_CONFIG on every machine, or start with "
             "srun and several tasks. docs/distributed.md shows both."
         )
-    if name == "mirrored" or (name == "auto" and gpus > 1):
+    # After the cluster, which must be known before TensorFlow looks at its devices.
+    if name == "mirrored" or (name == "auto" and len(tf.config.list_logical_devices("GPU")) > 1):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 

@@ -42,7 +42,7 @@ def panels(panels: Mapping[str, Mapping[str, Sequence[Row]]], path: Path) -> Non
         figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
     ):
         error_axes(axes, runs, title)
-        axes.set_ylim(bottom=0)
+    figure.axes[0].set_ylim(bottom=0)  # once all are drawn: they share it
     save(figure, path)
 
 

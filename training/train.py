@@ -98,9 +98,15 @@ def train(
             rows = _fit(model, job, dataset, mean, workdir, checkpoint_steps)
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             raise WorkerLostError(
-                f"Another worker of this run is gone ({error.message.splitlines()[0]}). Start the "
-                "same command again on every worker: the run goes on from its last checkpoint."
+                "Another worker of this run is gone. Start the same command again on every worker: "
+                "the run goes on from its last checkpoint."
             ) from error
+        except (
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+            tf.errors.DataLossError,
+        ) as error:
+            raise OSError(f"The training data cannot be read: {error.message}") from error
         return _finish(model, job, dataset, mean, workdir, rows, write=chief)
 
 

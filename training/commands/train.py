@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
     import tensorflow as tf  # after the arguments are known to be good
 
-    from training.distribution import choose
+    from training.distribution import choose, is_chief
     from training.train import Job, train
 
     if options.deterministic:
@@ -87,11 +87,11 @@ def run(options: argparse.Namespace) -> None:
         shortcut=options.shortcut,
         data_dir=options.data_dir,
     )
-    outcome = train(
-        job, workdir, strategy=choose(options.strategy), checkpoint_steps=options.checkpoint_steps
-    )
-    print(
-        f"{options.network} on {options.dataset}: test error {outcome.test_error:.2f} % "
-        f"of {outcome.test_examples} images"
-    )
-    print(f"everything of this run: {workdir}/ (curve.png, history.csv, model.keras)")
+    strategy = choose(options.strategy)
+    outcome = train(job, workdir, strategy=strategy, checkpoint_steps=options.checkpoint_steps)
+    if is_chief(strategy):
+        print(
+            f"{options.network} on {options.dataset}: test error {outcome.test_error:.2f} % "
+            f"of {outcome.test_examples} images"
+        )
+        print(f"everything of this run: {workdir}/ (curve.png, history.csv, model.keras)")

@@ -1,0 +1,77 @@
+"""Starts `python -m training train` in processes of its own, as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+CHECKOUT = Path(__file__).parents[2]
+
+# Two devices, which a machine without GPUs can have too; then the command line as it is.
+TWO_DEVICES = """
+import sys, tensorflow as tf
+from training.__main__ import main
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def start(
+    workdir: Path,
+    *arguments: str,
+    two_devices: bool = False,
+    cluster: tuple[Sequence[int], int] | None = None,
+) -> subprocess.Popen:
+    """A small run on the digits; `cluster` is (the workers' ports, this worker's index)."""
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("TF_CONFIG", None)
+    if cluster is not None:
+        ports, index = cluster
+        environment["TF_CONFIG"] = json.dumps(
+            {
+                "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
+                "task": {"type": "worker", "index": index},
+            }
+        )
+    module = ["-c", TWO_DEVICES] if two_devices else ["-m", "training"]
+    what = ["train", "--network=resnet8", "--dataset=digits", f"--workdir={workdir}"]
+    return subprocess.Popen(
+        [sys.executable, *module, *what, "--deterministic", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen, seconds: float = 240) -> str:
+    """What it printed, once it has ended well."""
+    output, _ = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output
+    return output
+
+
+def free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def last_checkpoint(workdir: Path) -> dict[str, np.ndarray]:
+    """Everything in the newest checkpoint: weights, slots, metrics, and the state's JSON."""
+    newest = max((workdir / "checkpoints").glob("step-*.npz"))
+    with np.load(newest) as file:
+        return {name: file[name] for name in file.files} | {"file": np.array(newest.name)}

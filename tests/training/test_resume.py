@@ -1,0 +1,121 @@
+"""Kill -9 at any moment, run the same command again: bit for bit the uninterrupted run."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from launch import finish, last_checkpoint, start
+
+# Warm-up and plateau are the schedules with memory; augmentation draws; two epochs and a rest.
+RECIPE = (
+    "--set=iterations=60",
+    "--set=batch_size=64",
+    "--set=schedule=plateau",
+    "--set=patience=1",
+    "--set=warmup_learning_rate=0.01",
+    "--set=held_out=300",
+    "--set=augmentation=cifar",
+    "--checkpoint-steps=3",
+    "--strategy=one",
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    finish(start(workdir, *RECIPE))
+    return workdir
+
+
+def assert_same_run(workdir: Path, reference: Path) -> None:
+    found, expected = last_checkpoint(workdir), last_checkpoint(reference)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():  # weights, slots, metrics, rate, history, step
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    for name in ("history.csv", "result.json", "recipe.json"):
+        assert (workdir / name).read_text() == (reference / name).read_text()
+
+
+def unfinished_file(workdir: Path) -> bool:
+    return any((workdir / "checkpoints").glob(".writing-*"))
+
+
+def killed_until_done(workdir: Path, kills: int, seed: int) -> int:
+    """Kills that many times, every second one in the middle of writing a checkpoint if it can.
+
+    Returns how many of them left an unfinished checkpoint behind.
+    """
+    draw = random.Random(seed)
+    torn = 0
+    for number in range(kills):
+        process = start(workdir, *RECIPE)
+        began = time.monotonic()
+        before = len(list((workdir / "checkpoints").glob("step-*.npz")))
+        wait = draw.uniform(0, 1.5)
+        training_since = None
+        while process.poll() is None and time.monotonic() - began < 120:
+            if number % 2 and unfinished_file(workdir):
+                break
+            if training_since is None:
+                newest = list((workdir / "checkpoints").glob("step-*.npz"))
+                if len(newest) > before or before == 2:
+                    training_since = time.monotonic()
+            elif time.monotonic() - training_since > (wait if number % 2 == 0 else 20):
+                break
+        process.kill()
+        process.communicate()
+        torn += unfinished_file(workdir)
+    finish(start(workdir, *RECIPE))
+    return torn
+
+
+def test_killed_a_few_times(uninterrupted, tmp_path):
+    killed_until_done(tmp_path, kills=3, seed=0)
+    assert_same_run(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_killed_many_times_and_while_writing(uninterrupted, tmp_path):
+    torn = 0
+    for attempt in range(4):
+        workdir = tmp_path / str(attempt)
+        torn += killed_until_done(workdir, kills=6, seed=attempt)
+        assert_same_run(workdir, uninterrupted)
+    assert torn > 0, "no kill fell into the writing of a checkpoint: nothing was shown of it"
+
+
+def test_sigterm_saves_and_the_run_goes_on(uninterrupted, tmp_path):
+    process = start(tmp_path, *RECIPE)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "checkpoints").glob("step-*.npz")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output
+    assert "stopped by SIGTERM after step" in output
+    assert not (tmp_path / "result.json").exists()
+    assert "going on from step" in finish(start(tmp_path, *RECIPE))
+    assert_same_run(tmp_path, uninterrupted)
+
+
+def test_a_damaged_newest_checkpoint_costs_its_steps_only(uninterrupted, tmp_path):
+    process = start(tmp_path, *RECIPE)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "checkpoints").glob("step-*.npz"))) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    newest = max((tmp_path / "checkpoints").glob("step-*.npz"))
+    newest.write_bytes(newest.read_bytes()[:5000])
+    output = finish(start(tmp_path, *RECIPE))
+    assert f"{newest.name} is damaged" in output
+    assert_same_run(tmp_path, uninterrupted)
