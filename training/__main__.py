@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
     "train": "train one network on one data set",
     "export": "write a trained model as a SavedModel for TF Serving",
+    "promote": "give a served model's label, `stable`, to another version",
+    "rollback": "give the label back to the version that had it before",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;

@@ -122,6 +122,11 @@ def _compiled(job: Job, dataset: datasets.Dataset, replicas: int) -> keras.Model
     )
     # Before the first step is traced, or its tracing would create the slots, and trace twice.
     model.optimizer.build(model.trainable_variables)
+    if not tf.distribute.has_strategy():
+        # Keras makes the metrics' variables at their first use, and a checkpoint must find them
+        # before; under a strategy `fit` itself does so ahead of the first step.
+        model.compute_metrics(x=None, y=np.zeros(1), y_pred=np.zeros((1, model.output_shape[-1])))
+        model.reset_metrics()
     return model
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from training import datasets, recipes
 from training.errors import DivergedError
@@ -59,9 +60,7 @@ def test_tensorboard_says_the_same(run):
     events = EventAccumulator(str(workdir / "events"), size_guidance={"tensors": 0})
     events.Reload()
     for name in ("loss", "error", "val_loss", "val_error", "learning_rate"):
-        told = [
-            float(np.asarray(event.tensor_proto.float_val)[0]) for event in events.Tensors(name)
-        ]
+        told = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
         assert told == pytest.approx([row[name] for row in rows(workdir)], rel=1e-6)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import keras
 from rich.console import Console
 from rich.table import Table
 
-from training import recipes
+from training import recipes, served_model
 from training.demo import compare, draw, spread
 from training.export import export
 
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     Console().print(table)
 
     deepest = comparison.outcomes["resnet", max(options.depths)][0]
-    model = keras.models.load_model(deepest.model_file, compile=False)
-    version = export(model, f"digits-resnet{max(options.depths)}", options.out)
+    served = served_model.from_file(deepest.model_file)
+    version = export(served, f"digits-resnet{max(options.depths)}", options.out)
     print(f"curves: {figure}")
     print(f"SavedModel: {version}")

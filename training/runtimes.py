@@ -1,0 +1,161 @@
+"""The network for other runtimes: ONNX, OpenVINO, LiteRT (float and int8), each checked.
+
+Their files take raw pixels 0..255 at the network's size, float32 (N, S, S, C), and give the
+probabilities (N, K); resizing and decoding stay with the caller.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from training import samples
+from training.served_model import ServedModel
+from training.signatures import Signatures
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+CALIBRATION_IMAGES = 100
+# Largest difference of a probability from Keras's: of float runtimes, rounding in another order.
+# int8 is no such rounding: its figures are reported, and its accuracy must be measured.
+PARITY = 1e-4
+
+# format: (file, packages that it needs)
+FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "onnx": ("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "openvino": ("openvino.xml", ("openvino",)),
+    "litert": ("model.tflite", ("ai_edge_litert",)),
+    "litert-int8": ("model-int8.tflite", ("ai_edge_litert",)),
+}
+
+
+def require(formats: Sequence[str]) -> None:
+    """Checks, before anything is written, that the formats' packages are installed.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    for name in formats:
+        missing = [p for p in FORMATS[name][1] if importlib.util.find_spec(p) is None]
+        if missing:
+            raise ValueError(
+                f"{name} needs {', '.join(missing)}: "
+                "pip install 'keras-residual-networks[export]'"
+            )
+
+
+def write(
+    network: keras.Model,
+    encoded: Sequence[bytes],
+    version: Path,
+    *,
+    formats: Sequence[str],
+    images: Path | None,
+    served: ServedModel,
+) -> dict[str, Any]:
+    """Writes `version/runtimes/` with a file per format and `parity.json`.
+
+    Args:
+        network: Probabilities first among its outputs, folded.
+        encoded: Image files to compare on.
+        version: The directory of the version that is being written.
+        formats: Keys of `FORMATS`.
+        images: Folder of images to calibrate int8 with. Default: `encoded`.
+        served: What is exported.
+
+    Returns:
+        For `model.json`: each format's file and differences.
+
+    Raises:
+        ValueError: If a float format's probabilities are not Keras's.
+    """
+    folder = version / "runtimes"
+    folder.mkdir()
+    model = keras.Model(network.input, network.outputs[0], name=network.name)
+    pixels = _pixels(served, encoded)
+    expected = model(pixels, training=False).numpy()
+    report: dict[str, Any] = {}
+    for name in formats:
+        file = folder / FORMATS[name][0]
+        calibration = pixels
+        if name == "litert-int8" and images is not None:
+            size, channels = served.resizing.crop, model.input_shape[-1]
+            more = samples.encoded(images, CALIBRATION_IMAGES, size, channels)
+            calibration = _pixels(served, more)
+        export(model, name, file, calibration)
+        found = load(name, file)(pixels)
+        difference = float(np.abs(found - expected).max())
+        if "int8" not in name and not difference <= PARITY:
+            raise ValueError(f"{name}: probabilities differ by {difference:.1e} from Keras's.")
+        report[name] = {
+            "file": file.name,
+            "images_compared": len(pixels),
+            "largest_difference": difference,
+            "same_best_class": float(np.mean(found.argmax(1) == expected.argmax(1))),
+        }
+    (folder / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
+    return {"runtimes": report}
+
+
+def export(model: keras.Model, name: str, file: Path, calibration: np.ndarray) -> None:
+    """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
+    if name == "onnx":
+        model.export(str(file), format="onnx", verbose=False)
+    elif name == "openvino":
+        model.export(str(file), format="openvino", verbose=False)
+    elif name == "litert":
+        model.export(str(file), format="litert", verbose=False)
+    else:
+        model.export(
+            str(file),
+            format="litert",
+            verbose=False,
+            optimizations=[tf.lite.Optimize.DEFAULT],
+            representative_dataset=lambda: ([image[np.newaxis]] for image in calibration),
+        )
+
+
+def load(name: str, file: Path) -> Predict:
+    """The format's own runtime on a file: float32 (N, S, S, C) -> (N, K)."""
+    if name == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        key = session.get_inputs()[0].name
+        return lambda pixels: session.run(None, {key: pixels})[0]
+    if name == "openvino":
+        import openvino
+
+        # Full float32: some processors would otherwise compute in bfloat16.
+        compiled = openvino.compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda pixels: compiled(pixels)[0]
+    return _litert(file)
+
+
+def _litert(file: Path) -> Predict:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(file))
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], (1, *given["shape"][1:]))
+    interpreter.allocate_tensors()
+
+    def one(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given["index"], image[np.newaxis])
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"])[0]
+
+    return lambda pixels: np.stack([one(image) for image in pixels])
+
+
+def _pixels(served: ServedModel, encoded: Sequence[bytes]) -> np.ndarray:
+    """Image files as the network takes them: (N, S, S, C) float32."""
+    limit = np.iinfo(np.int64).max
+    module = Signatures(served.model, served.resizing, served.labels, top=1, max_pixels=limit)
+    return module.decode(tf.constant(encoded)).numpy()
