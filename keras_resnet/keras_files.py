@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # Float numbers hardly compress; a member that claims more than this is a zip bomb.
 LARGEST_EXPANSION = 4
 LARGEST_CONFIGURATION = 50_000_000  # bytes
+HEAP = b"GCOL\x01"  # signature and version of an HDF5 global heap collection
+SMALLEST_HEAP = 4096  # bytes
 # The order in which a layer's variables are written, by their number.
 VARIABLES = {
     1: ("kernel",),
@@ -35,13 +38,14 @@ def read(path: str) -> dict[str, np.ndarray]:
         ValueError: If the file is none of these, or is damaged.
         OSError: If it cannot be read.
     """
-    size = os.path.getsize(path)
     if not path.endswith(".keras"):
-        return _read_hdf5(path, size)
+        with open(path, "rb") as file:
+            return _read_hdf5(file.read())
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(WEIGHTS_IN_ARCHIVE).file_size > LARGEST_EXPANSION * size:
+        size = archive.getinfo(WEIGHTS_IN_ARCHIVE).file_size
+        if size > LARGEST_EXPANSION * os.path.getsize(path):
             raise ValueError(f"its {WEIGHTS_IN_ARCHIVE} is far larger than the file")
-        return _read_hdf5(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), LARGEST_EXPANSION * size)
+        return _read_hdf5(archive.read(WEIGHTS_IN_ARCHIVE))
 
 
 def strides(path: str, layer: str) -> tuple[int, ...] | None:
@@ -65,12 +69,13 @@ def strides(path: str, layer: str) -> tuple[int, ...] | None:
     return found[0] if found else None
 
 
-def _read_hdf5(file: str | IO[bytes], largest: int) -> dict[str, np.ndarray]:
+def _read_hdf5(content: bytes) -> dict[str, np.ndarray]:
     import h5py  # type: ignore[import-untyped]  # slow to import, and only needed here
 
+    _check_heaps(content)
     arrays: dict[str, np.ndarray] = {}
     total = 0
-    with h5py.File(file, "r") as root:
+    with h5py.File(io.BytesIO(content), "r") as root:
         older = root.get("model_weights", root)
         layers = _older_layers(older) if "layer_names" in older.attrs else _layers(root)
         for layer, datasets in layers:
@@ -84,11 +89,39 @@ def _read_hdf5(file: str | IO[bytes], largest: int) -> dict[str, np.ndarray]:
                 # External and virtual datasets would read other files of the machine.
                 if not hasattr(dataset, "dtype") or dataset.external or dataset.is_virtual:
                     raise ValueError(f"the array {key!r} is not stored in the file itself")
+                if dataset.dtype.kind not in "fiu":
+                    raise ValueError(f"the array {key!r} holds no numbers")
                 total += dataset.nbytes
-                if total > largest:
+                if total > len(content):
                     raise ValueError(f"{key!r}, shape {dataset.shape}, is larger than the file")
                 arrays[key] = np.asarray(dataset)
     return arrays
+
+
+def _check_heaps(content: bytes) -> None:
+    """Refuses damaged heaps of texts, such as the layers' names, before HDF5 sees them.
+
+    HDF5 1.14 walks a heap from object to object by their sizes, and for ever where one is zero.
+    Layout: HDF5 File Format Specification 3.0, III.E, "Global Heap".
+
+    Raises:
+        ValueError: If a heap's objects do not follow one another up to its end.
+    """
+    at = content.find(HEAP)
+    while at >= 0:
+        end = at + int.from_bytes(content[at + 8 : at + 16], "little")
+        # Fewer or more bytes are no heap, but numbers that look like one; HDF5 refuses them too.
+        if SMALLEST_HEAP <= end - at <= len(content) - at:
+            place = at + 16
+            while place + 16 <= end:  # an object's header: number, references, size of its text
+                number = int.from_bytes(content[place : place + 2], "little")
+                size = int.from_bytes(content[place + 8 : place + 16], "little")
+                # Object 0 is the free space, whose size counts the header; texts fill 8 bytes each.
+                step = size if number == 0 else 16 + (size + 7) // 8 * 8
+                if step < 16 or place + step > end:
+                    raise ValueError("the names of its layers are damaged")
+                place += step
+        at = content.find(HEAP, at + 1)
 
 
 def _child(group: Any, name: str) -> Any:
@@ -114,14 +147,14 @@ def _layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
             if "name" not in variables.attrs:
                 raise ValueError("its layers have no names; save it again with Keras >= 3.15")
             numbers = [str(number) for number in range(len(variables))]
-            yield str(variables.attrs["name"]), [_child(variables, number) for number in numbers]
+            yield _texts(variables, "name")[0], [_child(variables, number) for number in numbers]
 
 
 def _older_layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
     """Layers of an older `.h5` file: names in attributes, datasets at `<layer>/<weight name>`."""
-    for name in _texts(group.attrs["layer_names"]):
+    for name in _texts(group, "layer_names"):
         layer = _child(group, name)
-        weights = _texts(layer.attrs["weight_names"])
+        weights = _texts(layer, "weight_names")
         if weights:
             yield name, [_nested_child(layer, weight) for weight in weights]
 
@@ -132,5 +165,12 @@ def _nested_child(group: Any, path: str) -> Any:
     return group
 
 
-def _texts(names: Any) -> list[str]:
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+def _texts(group: Any, attribute: str) -> list[str]:
+    """The texts of an attribute; one of a damaged type would make HDF5 read anywhere."""
+    import h5py
+
+    kind = group.attrs.get_id(attribute)
+    if len(kind.shape) > 1 or (math.prod(kind.shape) and not h5py.check_string_dtype(kind.dtype)):
+        raise ValueError(f"its attribute {attribute!r} holds no texts")
+    texts = np.ravel(group.attrs[attribute])
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]

@@ -34,7 +34,9 @@ def _safetensors(path: str) -> Any:
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:
     with _safetensors(path).safe_open(path, framework="np") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    # NumPy itself has no bfloat16.
+    return {k: a.astype(np.float32) if a.dtype.name == "bfloat16" else a for k, a in arrays.items()}
 
 
 TORCH_ENDINGS = (".pth", ".th", ".safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import keras
@@ -110,6 +111,27 @@ def test_other_number_types_of_pytorch_are_read(dtype, tmp_path):
     kernel = CifarResNet(8, weights=tmp_path / "net.pth").get_layer("conv1_conv").kernel
     expected = tensors["conv1.weight"].to(torch.float32).numpy().transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(kernel), expected)
+
+
+def test_bfloat16_of_safetensors_is_read(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: torch.tensor(array).to(torch.bfloat16)
+        for name, array in state_dict(cifar_shapes(8)).items()
+    }
+    save_file(tensors, tmp_path / "net.safetensors")
+    beta = CifarResNet(8, weights=tmp_path / "net.safetensors").get_layer("conv1_bn").beta
+    expected = tensors["bn1.bias"].to(torch.float32).numpy()
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(beta), expected)
+
+
+def test_without_the_package_safetensors_is_asked_for(trained, tmp_path, monkeypatch):
+    porting.save_safetensors(trained, tmp_path / "net.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors", None)  # as if it were not installed
+    with pytest.raises(ImportError, match=r"keras-residual-networks\[weights\]"):
+        CifarResNet(8, weights=tmp_path / "net.safetensors")
 
 
 def test_views_and_parameters_of_pytorch_are_read(tmp_path):

@@ -15,9 +15,9 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from weight_samples import cifar_shapes, randomize, state_dict, values
+from weight_samples import cifar_shapes, randomize, state_dict, values, write_published_h5
 
-from keras_resnet import CifarResNet, porting, torch_files, weights
+from keras_resnet import CifarResNet, ResNet50, porting, torch_files, weights
 from keras_resnet.architectures import cifar_architecture
 
 ARCHITECTURE = cifar_architecture(8)
@@ -224,6 +224,25 @@ def test_arrays_that_only_claim_their_size_are_refused(model, hdf5):
     assert_refused(model, hdf5, "larger than the file")
 
 
+def test_damaged_heaps_of_names_do_not_hang(model, hdf5):
+    """Zeros in a heap's first object make HDF5 walk for ever."""
+    content = bytearray(hdf5.read_bytes())
+    at = content.find(b"GCOL")
+    assert at > 0
+    content[at + 16 : at + 32] = bytes(16)
+    hdf5.write_bytes(content)
+    assert_refused(model, hdf5, "names of its layers are damaged")
+
+
+def test_attributes_of_another_type_are_not_read(model, tmp_path):
+    path = tmp_path / "net.h5"
+    write_published_h5(model, path)
+    with h5py.File(path, "r+") as file:
+        pointers = np.array([np.arange(3), np.arange(2)], dtype=object)
+        file["conv1_bn"].attrs.create("weight_names", pointers, dtype=h5py.vlen_dtype("i4"))
+    assert_refused(model, path, "'weight_names' holds no texts")
+
+
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "type", "twice"])
 def test_hdf5_files_that_do_not_fit(model, hdf5, change):
     with h5py.File(hdf5, "r+") as file:
@@ -261,8 +280,6 @@ def test_what_is_no_weights_file_is_refused(model, tmp_path, name, content):
 
 
 def test_a_constructor_names_a_damaged_file_before_anything_is_built(tmp_path):
-    from keras_resnet import ResNet50
-
     (tmp_path / "net.safetensors").write_bytes(b"<html>404</html>")
     with pytest.raises(ValueError, match=r"net\.safetensors is damaged"):
         ResNet50(weights=tmp_path / "net.safetensors")
