@@ -15,7 +15,7 @@ setup: .venv/ready
 	touch $@
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not accelerator'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not accelerator'
 
 test-slow: setup
 	$(BIN)/python -m pytest -m 'slow or accelerator'

@@ -88,6 +88,16 @@ class DistributedModel(keras.Model):
     def test_step(self, data: Any) -> Mapping[str, Any]:
         return self._as_vectors(super().test_step(data))
 
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every row, on every worker: each computes all of them by itself.
+
+        Under MultiWorkerMirroredStrategy Keras hands a worker the rows of its own share only.
+        """
+        if not isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return super().predict(x, *args, **kwargs)
+        alone = keras.Model(self.inputs, self.outputs)  # the same weights, outside the strategy
+        return alone.predict(x, *args, **kwargs)
+
     def _as_vectors(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
         if not isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return logs

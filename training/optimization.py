@@ -27,11 +27,18 @@ class CoupledSGD(keras.optimizers.SGD):
             gradient = gradient + decay * keras.ops.cast(variable, gradient.dtype)
         super().update_step(gradient, variable, learning_rate)
 
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Nothing: a run is several calls of `fit`, and only its end takes the averages."""
+
+    def take_averages(self, variables: list[keras.Variable]) -> None:
+        """Sets the weights to their moving averages (`use_ema`)."""
+        super().finalize_variable_values(variables)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coupled_decay": self.coupled_decay}
 
 
-def optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+def optimizer(recipe: Recipe) -> CoupledSGD:
     """The recipe's optimizer; the learning rate is set step by step during the run."""
     return CoupledSGD(
         learning_rate=recipe.learning_rate,

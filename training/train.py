@@ -15,7 +15,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import callbacks, datasets, distribution, models, optimization, pipeline, plots
+from training import (
+    callbacks,
+    datasets,
+    distribution,
+    models,
+    optimization,
+    pipeline,
+    plots,
+    screening,
+    statistics,
+)
 from training.distribution import AverageMovingStatistics
 from training.errors import WorkerLostError
 from training.files import replacing, write_json
@@ -38,6 +48,7 @@ class Job:
     seed: int = 0
     shortcut: str | None = None  # None: the network's own
     data_dir: str | None = None
+    skip_bad_images: bool = False  # leave out photographs that cannot be decoded
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,8 @@ class Outcome:
     rows: tuple[dict[str, float], ...]  # the history, a row per epoch
     test_error: float
     test_examples: int
+    skipped_images: int
+    model: keras.Model  # raw pixels in, probabilities out
     model_file: Path
 
 
@@ -91,6 +104,9 @@ def train(
         dataset = datasets.load(
             job.dataset, job.data_dir, held_out=job.recipe.held_out, seed=job.seed
         )
+        skipped: list[str] = []
+        if job.skip_bad_images:
+            dataset, skipped = screening.screened(dataset)
         mean = pipeline.pixel_mean(dataset.train)
         with strategy.scope():
             model = _compiled(job, dataset, replicas)
@@ -107,7 +123,11 @@ def train(
             tf.errors.DataLossError,
         ) as error:
             raise OSError(f"The training data cannot be read: {error.message}") from error
-        return _finish(model, job, dataset, mean, workdir, rows, write=chief)
+        _settle(model, job, dataset, mean)
+        outcome = _finish(model, job, dataset, mean, workdir, rows, len(skipped))
+        if chief:
+            _write(outcome, dataset, workdir)
+        return outcome
 
 
 def _compiled(job: Job, dataset: datasets.Dataset, replicas: int) -> keras.Model:
@@ -217,6 +237,24 @@ def _stretches(step: int, epoch_steps: int, total: int) -> Iterator[tuple[int, i
         step += epochs * steps
 
 
+def _settle(model: keras.Model, job: Job, dataset: datasets.Dataset, mean: np.ndarray) -> None:
+    """What comes after the last step: averaged weights, exact statistics."""
+    recipe = job.recipe
+    if recipe.ema:
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of loss scaling
+        optimizer.take_averages(model.trainable_variables)
+    if recipe.ema or recipe.exact_batch_norm:
+        statistics.recompute(
+            model,
+            pipeline.eval_batches(
+                dataset.train,
+                batch_size=recipe.batch_size,
+                mean=mean,
+                image_size=models.image_shape(job.network, dataset)[0],
+            ),
+        )
+
+
 def _finish(
     model: keras.Model,
     job: Job,
@@ -224,9 +262,9 @@ def _finish(
     mean: np.ndarray,
     workdir: Path,
     rows: list[dict[str, float]],
-    write: bool,
+    skipped_images: int,
 ) -> Outcome:
-    """Completes the model, measures its test error, and writes both and the curve."""
+    """Completes the model and measures its test error."""
     keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
     finished = models.complete(model, job.shortcut, mean)
     size = models.image_shape(job.network, dataset)[0]
@@ -236,23 +274,27 @@ def _finish(
         return_dict=True,
         verbose=0,
     )
-    outcome = Outcome(
+    return Outcome(
         rows=tuple(rows),
         test_error=100 * (1 - scores["accuracy"]),
         test_examples=dataset.test.examples,
+        skipped_images=skipped_images,
+        model=finished,
         model_file=workdir / "model.keras",
     )
-    if write:
-        with replacing(outcome.model_file) as temporary:
-            finished.save(temporary)
-        plots.curve(rows, job.network, workdir / "curve.png")
-        result = {
-            "test_error": outcome.test_error,
-            "test_examples": outcome.test_examples,
-            "class_names": dataset.class_names,
-        }
-        write_json(workdir / "result.json", result)
-    return outcome
+
+
+def _write(outcome: Outcome, dataset: datasets.Dataset, workdir: Path) -> None:
+    with replacing(outcome.model_file) as temporary:
+        outcome.model.save(temporary)
+    plots.curve(outcome.rows, outcome.model.name, workdir / "curve.png")
+    result = {
+        "test_error": outcome.test_error,
+        "test_examples": outcome.test_examples,
+        "skipped_images": outcome.skipped_images,
+        "class_names": dataset.class_names,
+    }
+    write_json(workdir / "result.json", result)
 
 
 def _describe(job: Job, workdir: Path) -> None:

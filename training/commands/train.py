@@ -59,6 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steps between two checkpoints within an epoch; every epoch's end has one too",
     )
     parser.add_argument(
+        "--precision",
+        choices=recipes.PRECISIONS,
+        help="the arithmetic; the same as --set precision=...",
+    )
+    parser.add_argument(
+        "--jit", action="store_true", help="compile the step by XLA; the same as --set jit=true"
+    )
+    parser.add_argument(
+        "--skip-bad-images",
+        action="store_true",
+        help="folders: leave out images that cannot be decoded, and say how many",
+    )
+    parser.add_argument(
         "--strategy",
         choices=("auto", "one", "mirrored", "multi_worker"),
         default="auto",
@@ -69,7 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     name = options.recipe or recipes.default(options.network, options.dataset)
-    recipe = recipes.override(recipes.load(name), options.overrides)
+    overrides = list(options.overrides)
+    if options.precision:
+        overrides.append(f"precision={options.precision}")
+    if options.jit:
+        overrides.append("jit=true")
+    recipe = recipes.override(recipes.load(name), overrides)
     workdir = options.workdir or Path("runs", f"{options.network}-{options.dataset}-{options.seed}")
 
     import tensorflow as tf  # after the arguments are known to be good
@@ -86,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         shortcut=options.shortcut,
         data_dir=options.data_dir,
+        skip_bad_images=options.skip_bad_images,
     )
     strategy = choose(options.strategy)
     outcome = train(job, workdir, strategy=strategy, checkpoint_steps=options.checkpoint_steps)
