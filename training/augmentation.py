@@ -109,13 +109,14 @@ def central_window(shape: tf.Tensor, size: int = CROP) -> Window:
     return Window(scale, place[0], place[1])
 
 
-def cut(image: tf.Tensor, window: Window, size: int = CROP) -> tf.Tensor:
-    """Scales a photograph (bilinear, antialiased) and cuts the window out, in one step.
+def cut(image: tf.Tensor, window: Window, size: int = CROP, kernel: str = "triangle") -> tf.Tensor:
+    """Scales a photograph (antialiased) and cuts the window out, in one step.
 
     Args:
         image: (H, W, C), any numeric type.
         window: Where.
         size: Side of the square.
+        kernel: Of the interpolation: `"triangle"` (bilinear) or `"keyscubic"` (bicubic).
 
     Returns:
         float32 (size, size, C).
@@ -125,14 +126,18 @@ def cut(image: tf.Tensor, window: Window, size: int = CROP) -> tf.Tensor:
         size=(size, size),
         scale=tf.stack((window.scale, window.scale)),
         translation=-tf.stack((window.top, window.left)),
-        kernel_type="triangle",
+        kernel_type=kernel,
         antialias=True,
     )
     return tf.ensure_shape(scaled[0], (size, size, image.shape[-1]))
 
 
 def decode_cut(
-    encoded: tf.Tensor, choose: Callable[[tf.Tensor], Window], size: int = CROP
+    encoded: tf.Tensor,
+    choose: Callable[[tf.Tensor], Window],
+    size: int = CROP,
+    channels: int = 3,
+    kernel: str = "triangle",
 ) -> tf.Tensor:
     """What `cut` gives of the decoded photograph, decoding no more of a JPEG than that takes.
 
@@ -140,23 +145,27 @@ def decode_cut(
         encoded: The bytes of an image file, a scalar string.
         choose: From the photograph's shape to the window.
         size: Side of the square.
+        channels: 3, or 1 for grey.
+        kernel: As of `cut`.
 
     Returns:
-        float32 (size, size, 3), 0..255.
+        float32 (size, size, channels), 0..255.
     """
 
     def from_jpeg() -> tf.Tensor:
         shape = tf.image.extract_jpeg_shape(encoded)
         window = choose(shape)
         box = _source_box(shape, window, size)
-        region = tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
+        region = tf.image.decode_and_crop_jpeg(
+            encoded, box, channels=channels, dct_method=DCT_METHOD
+        )
         top, left = tf.unstack(tf.cast(box[:2], tf.float32) * window.scale)
-        return cut(region, Window(window.scale, window.top - top, window.left - left), size)
+        return cut(region, Window(window.scale, window.top - top, window.left - left), size, kernel)
 
     def from_other() -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        image = tf.ensure_shape(image, (None, None, 3))
-        return cut(image, choose(tf.shape(image)), size)
+        image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+        image = tf.ensure_shape(image, (None, None, channels))
+        return cut(image, choose(tf.shape(image)), size, kernel)
 
     return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
 
@@ -164,7 +173,7 @@ def decode_cut(
 def _source_box(shape: tf.Tensor, window: Window, size: int) -> tf.Tensor:
     """(4,) int32: top, left, height and width of the pixels that the window is computed from."""
     extent = shape[:2]
-    reach = tf.maximum(1.0, 1 / window.scale) + 1  # of the antialiasing triangle, and rounding
+    reach = 2 * tf.maximum(1.0, 1 / window.scale) + 1  # of the wider, cubic kernel, and rounding
     start = tf.stack((window.top, window.left)) / window.scale
     stop = start + size / window.scale
     first = tf.clip_by_value(tf.cast(tf.floor(start - reach), tf.int32), 0, extent - 1)

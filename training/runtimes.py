@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
 from training import samples
 from training.served_model import ServedModel
 from training.signatures import Signatures
@@ -45,8 +46,7 @@ def require(formats: Sequence[str]) -> None:
         missing = [p for p in FORMATS[name][1] if importlib.util.find_spec(p) is None]
         if missing:
             raise ValueError(
-                f"{name} needs {', '.join(missing)}: "
-                "pip install 'keras-residual-networks[export]'"
+                f"{name} needs {', '.join(missing)}: pip install 'keras-residual-networks[export]'"
             )
 
 
@@ -77,7 +77,7 @@ def write(
     """
     folder = version / "runtimes"
     folder.mkdir()
-    model = keras.Model(network.input, network.outputs[0], name=network.name)
+    model = convertible(network)
     pixels = _pixels(served, encoded)
     expected = model(pixels, training=False).numpy()
     report: dict[str, Any] = {}
@@ -101,6 +101,38 @@ def write(
         }
     (folder / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
     return {"runtimes": report}
+
+
+class Affine(keras.layers.Layer):
+    """x * scale + offset, as weights: converters lose the constants of `Normalization`."""
+
+    def __init__(self, scale: np.ndarray, offset: np.ndarray, name: str) -> None:
+        super().__init__(name=name, trainable=False)
+        self.scale = self._constant(scale, "scale")
+        self.offset = self._constant(offset, "offset")
+
+    def _constant(self, value: np.ndarray, name: str) -> keras.Variable:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(shape=value.shape, initializer=initializer, name=name)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x * self.scale + self.offset
+
+
+def convertible(network: keras.Model) -> keras.Model:
+    """Probabilities alone, sharing the network's layers, with its normalization as weights."""
+
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.Normalization):
+            mean, variance = np.array(layer.mean)[0], np.array(layer.variance)[0]
+            scale = 1 / np.sqrt(variance)
+            return Affine(scale, -mean * scale, layer.name)
+        return layer
+
+    model = keras.Model(network.input, network.outputs[0], name=network.name)
+    return keras.models.clone_model(
+        model, clone_function=replace, call_function=lambda layer, *a, **k: layer(*a, **k)
+    )
 
 
 def export(model: keras.Model, name: str, file: Path, calibration: np.ndarray) -> None:

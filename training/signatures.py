@@ -1,0 +1,132 @@
+"""What a served model can be asked: signatures around one network, preprocessing in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from training import augmentation as augment
+from training import image_headers
+
+KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """From an image of any size to the network's: scale the shorter side, take the centre."""
+
+    shorter_side: int  # pixels, after scaling
+    crop: int  # pixels, side of the square in the middle
+    method: str = "bilinear"  # or "bicubic"; antialiased
+
+    def window(self, shape: tf.Tensor) -> augment.Window:
+        extent = tf.cast(shape[:2], tf.float32)
+        scale = self.shorter_side / tf.reduce_min(extent)
+        place = (extent * scale - self.crop) / 2
+        return augment.Window(scale, place[0], place[1])
+
+
+class Signatures(tf.Module):
+    """A network's signatures; their names, inputs and outputs are the table in `signatures`.
+
+    Args:
+        network: Raw pixels 0..255 (N, S, S, C) -> probabilities (N, K) and embedding (N, D).
+        resizing: How images of any size become S x S.
+        labels: The K classes' names.
+        top: Classes that `classify` names.
+        max_pixels: Larger encoded images are refused before they are decoded.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        resizing: Resizing,
+        labels: Sequence[str],
+        top: int,
+        max_pixels: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._resizing = resizing
+        self._labels = tuple(labels)
+        self._top = min(top, len(labels))
+        self._max_pixels = max_pixels
+        self._channels = network.input_shape[-1]
+
+    def signatures(self) -> Mapping[str, tf.types.experimental.ConcreteFunction]:
+        """Every signature traced, by name."""
+        shape = (None, None, None, self._channels)
+        floats = tf.TensorSpec(shape, tf.float32, "pixels")
+        bytes_ = tf.TensorSpec(shape, tf.uint8, "pixels")
+        encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
+        examples = tf.TensorSpec((None,), tf.string, "inputs")
+        table: dict[str, tuple[Callable, tf.TensorSpec]] = {
+            "serving_default": (lambda x: self._predict(self.resize(x)), floats),
+            "serve_uint8": (lambda x: self._predict(self.resize(x)), bytes_),
+            "serve_bytes": (lambda x: self._predict(self.decode(x)), encoded),
+            "classify": (lambda x: self._classify(self.decode(x)), encoded),
+            "features": (lambda x: self._embed(self.decode(x)), encoded),
+            # For TF Serving's older Classify interface, whose names these are.
+            "classify_examples": (self._classify_examples, examples),
+        }
+        return {
+            name: tf.function(
+                function, input_signature=[spec], autograph=False
+            ).get_concrete_function()
+            for name, (function, spec) in table.items()
+        }
+
+    def _predict(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": self._outputs(pixels)[0]}  # (N, K)
+
+    def _embed(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": self._outputs(pixels)[1]}  # (N, D)
+
+    def _classify(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        best = tf.math.top_k(self._outputs(pixels)[0], self._top)
+        return {
+            "labels": tf.gather(tf.constant(self._labels), best.indices),  # (N, top)
+            "classes": best.indices,  # (N, top) int32
+            "probabilities": best.values,  # (N, top)
+        }
+
+    def _classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = {"image_bytes": tf.io.FixedLenFeature((), tf.string)}
+        encoded = tf.io.parse_example(examples, features)["image_bytes"]
+        best = self._classify(self.decode(encoded))
+        return {"classes": best["labels"], "scores": best["probabilities"]}
+
+    def _outputs(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.network(pixels, training=False)
+
+    def resize(self, pixels: tf.Tensor) -> tf.Tensor:
+        """(N, H, W, C) of any size and type -> (N, S, S, C) float32, 0..255."""
+        size = self._resizing.crop
+        window = self._resizing.window(tf.shape(pixels)[1:])
+        return self._each(
+            lambda image: augment.cut(image, window, size, KERNELS[self._resizing.method]), pixels
+        )
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Image files' bytes (N,) -> (N, S, S, C) float32, 0..255."""
+
+        def one_image(one: tf.Tensor) -> tf.Tensor:
+            with tf.control_dependencies([image_headers.checked(one, self._max_pixels)]):
+                one = tf.identity(one)
+            return augment.decode_cut(
+                one,
+                self._resizing.window,
+                self._resizing.crop,
+                channels=self._channels,
+                kernel=KERNELS[self._resizing.method],
+            )
+
+        return self._each(one_image, encoded)
+
+    def _each(self, function: Callable, batch: tf.Tensor) -> tf.Tensor:
+        size = self._resizing.crop
+        spec = tf.TensorSpec((size, size, self._channels), tf.float32)
+        return tf.map_fn(function, batch, fn_output_signature=spec)

@@ -1,0 +1,79 @@
+"""Requests that TF Serving replays before a version takes traffic, in its own format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+logger = logging.getLogger(__name__)
+
+FILE = Path("assets.extra", "tf_serving_warmup_requests")
+# The first request of each batch size runs several times slower than later ones.
+BATCH_SIZES = (1, 2, 4, 8, 16)
+
+
+def write(version: Path, name: str, encoded: Sequence[bytes], size: int, channels: int) -> int:
+    """Writes a request per signature and batch size; returns how many.
+
+    Without the package tensorflow-serving-api, which has the format, there are none.
+    """
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError:
+        logger.warning("No warm-up requests: pip install 'keras-residual-networks[serving]'")
+        return 0
+    path = version / FILE
+    path.parent.mkdir(exist_ok=True)
+    count = 0
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in requests(encoded, size, channels):
+            log = prediction_log_pb2.PredictionLog()
+            if signature == "classify_examples":
+                request = log.classify_log.request
+                examples = (tf.train.Example.FromString(one) for one in inputs["inputs"])
+                request.input.example_list.examples.extend(examples)
+            else:
+                request = log.predict_log.request
+                for key, values in inputs.items():
+                    request.inputs[key].CopyFrom(tf.make_tensor_proto(values))
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            writer.write(log.SerializeToString())
+            count += 1
+    return count
+
+
+def requests(
+    encoded: Sequence[bytes], size: int, channels: int
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """(signature, inputs) for every signature and batch size."""
+    small = sorted(encoded, key=len)[:4]  # the file is copied with every version
+    for count in BATCH_SIZES:
+        batch = [small[i % len(small)] for i in range(count)]
+        pixels = np.stack(
+            [
+                tf.image.resize(
+                    tf.io.decode_image(one, channels=channels, expand_animations=False),
+                    (size, size),
+                ).numpy()
+                for one in batch
+            ]
+        )
+        strings = np.array(batch, dtype=object)
+        yield "serving_default", {"pixels": pixels.astype(np.float32)}
+        yield "serve_uint8", {"pixels": np.clip(pixels, 0, 255).astype(np.uint8)}
+        for signature in ("serve_bytes", "classify", "features"):
+            yield signature, {"image_bytes": strings}
+        yield "classify_examples", {"inputs": np.array([example(one) for one in batch], object)}
+
+
+def example(encoded: bytes) -> bytes:
+    """An image as TF Serving's Classify interface takes it: a serialized `tf.train.Example`."""
+    value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
+    return tf.train.Example(
+        features=tf.train.Features(feature={"image_bytes": value})
+    ).SerializeToString()
