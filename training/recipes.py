@@ -105,8 +105,16 @@ _IMAGENET = Recipe(
     schedule="plateau",
     augmentation="imagenet",
 )
-# Measured: enough steps for ResNet-56 to learn 1,437 digits, in a minute or two on two cores.
-_DIGITS = Recipe(iterations=None, epochs=7, batch_size=32, augmentation="crop")
+# Found by trial: small batches, for enough steps on 1,437 images that ResNet-56 learns them in some
+# minutes on two cores.
+_DIGITS = Recipe(
+    iterations=None,
+    epochs=5,
+    batch_size=16,
+    learning_rate=0.05,
+    drops=(0.6, 0.85),
+    augmentation="crop",
+)
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
