@@ -24,6 +24,7 @@ LOGGER = logging.getLogger("keras_resnet")
 LAYERS = re.compile(r"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|predictions")
 TOP = "predictions"
 V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
+METADATA_VERSION = "keras_resnet.version"  # in the header of our .safetensors files
 FIRST_KERNEL = "conv1_conv/kernel"
 
 KERAS_APPLICATIONS_EPSILON = 1.001e-5  # of its batch norms, in keras.applications' resnet.py
@@ -114,7 +115,7 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
     arrays = {k: np.ascontiguousarray(array) for k, array in to_torchvision(model).items()}
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path) or ".") as folder:
         written = os.path.join(folder, "model.safetensors")
-        save_file(arrays, written, metadata={"format": "pt", "version": version(model)})
+        save_file(arrays, written, metadata={"format": "pt", METADATA_VERSION: version(model)})
         os.replace(written, path)
 
 

@@ -144,7 +144,7 @@ def _recorded_version(path: str) -> str | None:
     try:
         if path.endswith(".safetensors"):
             with _safetensors(path).safe_open(path, framework="np") as file:
-                return (file.metadata() or {}).get("version")
+                return (file.metadata() or {}).get(porting.METADATA_VERSION)
         if path.endswith(".keras"):
             strides = keras_files.strides(path, porting.V1_5_STRIDES_IN)
             return None if strides is None else "v1.5" if strides == (2, 2) else "v1"

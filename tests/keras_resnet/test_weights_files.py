@@ -229,6 +229,15 @@ def test_a_conflicting_version_is_refused(tmp_path):
             ResNet(TINY, weights=tmp_path / file, version="v1.5")
 
 
+def test_other_writers_metadata_is_not_taken_for_ours(tmp_path):
+    from safetensors.numpy import save_file
+
+    arrays = porting.to_torchvision(ResNet(TINY))
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(arrays, tmp_path / "net.safetensors", metadata={"version": "1.0"})
+    assert porting.version(ResNet(TINY, weights=tmp_path / "net.safetensors")) == "v1.5"
+
+
 def test_a_saved_file_is_complete_and_never_overwritten(trained, tmp_path):
     path = tmp_path / "net.safetensors"
     porting.save_safetensors(trained, path)
