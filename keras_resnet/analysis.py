@@ -30,21 +30,24 @@ def multiply_adds(model: keras.Model) -> int:
     do not.
 
     Raises:
-        ValueError: If the model's input size is not fixed.
+        ValueError: If the model's input size is not fixed, or a layer's kernel is of another kind.
     """
     return sum(_multiply_adds(layer) for layer in walk(model))
 
 
 def _multiply_adds(layer: keras.layers.Layer) -> int:
-    if isinstance(layer, layers.Dense):
-        return int(math.prod(layer.kernel.shape))
-    if not isinstance(layer, layers.Conv2D):
+    if not hasattr(layer, "kernel"):
         return 0
+    if type(layer) not in (layers.Conv2D, layers.Dense) or getattr(layer, "groups", 1) != 1:
+        raise ValueError(
+            f"multiply_adds counts ungrouped Conv2D and Dense layers; {layer.name} is a "
+            f"{type(layer).__name__}."
+        )
     _, *output = layer.output.shape
     if None in output:
         raise ValueError(
             f"multiply_adds needs a model of fixed input size; {layer.name} gives {output}. "
             "Build it with input_shape=(height, width, channels)."
         )
-    channels = layer.filters  # each output number costs one kernel of (kh, kw, C) multiply-adds
+    channels = layer.kernel.shape[-1]  # each number of a channel costs the channel's kernel once
     return int(math.prod(output) // channels * math.prod(layer.kernel.shape))

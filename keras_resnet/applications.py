@@ -24,7 +24,7 @@ Args:
         `.th`. Default: {weights}.
     input_tensor: A Keras tensor to build upon, instead of a new input.
     input_shape: (H, W, C) without the batch; H and W at least {smallest} pixels, or `None`.
-        Default: ({size}, {size}, 3).
+        Default: ({size}, {size}, 3); without a top (None, None, 3).
     pooling: Without a top: `None` for feature maps (N, H/{smallest}, W/{smallest}, C); `"avg"` or
         `"max"` for vectors (N, C).
     classes: Outputs of the top. Default: {classes}. A file with another number is loaded without
@@ -173,11 +173,11 @@ ResNet110 = _constructor("ResNet110", "section 4.2")
 ResNet1202 = _constructor("ResNet1202", "section 4.2")
 
 
-def CifarResNet(depth: int, **arguments: Any) -> keras.Model:
-    """The CIFAR-10 residual net of any depth 6n+2; arguments as of `ResNet20`."""
-    return ResNet(architectures.cifar_architecture(depth), **arguments)
+def CifarResNet(depth: int, *arguments: Any, **keywords: Any) -> keras.Model:
+    """The CIFAR-10 residual net of any depth 6n+2, section 4.2; then `ResNet20`'s arguments."""
+    return ResNet(architectures.cifar_architecture(depth), *arguments, **keywords)
 
 
-def CifarPlain(depth: int, **arguments: Any) -> keras.Model:
-    """The CIFAR-10 plain net of any depth 6n+2; arguments as of `Plain20`."""
-    return ResNet(architectures.cifar_architecture(depth, residual=False), **arguments)
+def CifarPlain(depth: int, *arguments: Any, **keywords: Any) -> keras.Model:
+    """The CIFAR-10 plain net of any depth 6n+2, section 4.2; then `Plain20`'s arguments."""
+    return ResNet(architectures.cifar_architecture(depth, residual=False), *arguments, **keywords)

@@ -38,7 +38,7 @@ def build(
         include_top: Whether to end in global average pooling and the classifier.
         input_tensor: A Keras tensor to build upon, instead of a new input.
         input_shape: (H, W, C) without the batch. H and W may be `None`, for images of any size.
-            Default: the size the network was made for, 3 channels.
+            Default: the size the network was made for, without a top any; 3 channels.
         pooling: Without a top: `None` for feature maps (N, H/32, W/32, C), `"avg"` or `"max"` for
             vectors (N, C).
         classes: Outputs of the top. Default: the stem's, 1000 or 10.
@@ -56,6 +56,8 @@ def build(
         raise ValueError(f"pooling is one of None, 'avg', 'max'; given {pooling!r}.")
     if not is_positive_integer(classes):
         raise ValueError(f"classes takes a whole number of at least 1; given {classes!r}.")
+    if input_tensor is None and input_shape is None:
+        input_shape = _default_shape(architecture, include_top)
     images = _images(architecture, input_tensor, input_shape)
 
     x = _stem(images, architecture)  # ImageNet: (N, 56, 56, 64); CIFAR: (N, 32, 32, 16)
@@ -85,6 +87,16 @@ def build(
     return keras.Model(inputs, x, name=architecture.name if name is None else name)
 
 
+def _default_shape(
+    architecture: Architecture, include_top: bool
+) -> tuple[int | None, int | None, int | None]:
+    """With a top the size the network was made for, without one any, as in keras.applications."""
+    size = STEMS[architecture.stem].image_size if include_top else None
+    if keras.config.image_data_format() == "channels_first":
+        return 3, size, size
+    return size, size, 3
+
+
 def _images(
     architecture: Architecture,
     input_tensor: Any,
@@ -107,11 +119,8 @@ def _images(
                 "Give one of them."
             )
         shape: Any = tensor_shape
-    elif input_shape is not None:
-        shape = input_shape
     else:
-        size = STEMS[architecture.stem].image_size
-        shape = (3, size, size) if channels_first else (size, size, 3)
+        shape = input_shape
 
     order = "(channels, height, width)" if channels_first else "(height, width, channels)"
     if (

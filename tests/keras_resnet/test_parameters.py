@@ -190,3 +190,17 @@ def test_parameters_leave_out_frozen_weights_and_moving_statistics():
     assert analysis.parameters(model) == 2 * 3
     model.trainable = False
     assert analysis.parameters(model) == 0
+
+
+def test_multiply_adds_refuses_what_it_cannot_count():
+    sizeless = keras_resnet.ResNet20(weights=None, input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="fixed input size"):
+        keras_resnet.analysis.multiply_adds(sizeless)
+    depthwise = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3)])
+    with pytest.raises(ValueError, match="DepthwiseConv2D"):
+        keras_resnet.analysis.multiply_adds(depthwise)
+
+
+def test_a_dense_layer_counts_at_every_position():
+    model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Dense(7)])
+    assert keras_resnet.analysis.multiply_adds(model) == 4 * 5 * 3 * 7
