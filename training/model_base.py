@@ -19,6 +19,7 @@ Labels = dict[str, list[int]]  # a label's versions, the present one first
 
 STABLE, CANARY = "stable", "canary"
 STATE, CONFIG, LOCAL_CONFIG = "labels.json", "models.config", "models.local.config"
+BATCHING = "batching_parameters.txt"
 IN_CONTAINER = "/models"  # where the official image and savedmodels/compose.yaml have the base
 KEPT = 10  # versions that a label remembers
 

@@ -1,0 +1,31 @@
+"""`python -m training batching`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the served model to measure")
+    parser.add_argument(
+        "--base", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
+    )
+    parser.add_argument(
+        "--latency-ms", type=float, default=200.0, help="that a batch may take to compute"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training import batching_parameters, model_base
+
+    present = model_base.versions(options.base / options.name)
+    if not present:
+        raise ValueError(f"{options.base} has no model {options.name!r}.")
+    version = options.base / options.name / str(present[-1])
+    measured = batching_parameters.measure(version)
+    for size, seconds in measured.items():
+        print(f"batch {size:3}: {1000 * seconds:8.1f} ms, {size / seconds:8.1f} images/s")
+    file = options.base / model_base.BATCHING
+    batching_parameters.write(file, measured, options.latency_ms / 1000)
+    print(file.read_text(), end="")

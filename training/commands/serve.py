@@ -1,0 +1,89 @@
+"""`python -m training serve`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+from pathlib import Path
+
+BINARY = "tensorflow_model_server"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the embedded server listens here")
+    parser.add_argument("--grpc-port", type=int, default=8500, help="0: any free one")
+    parser.add_argument("--rest-port", type=int, default=8501, help="0: any free one")
+    parser.add_argument(
+        "--server",
+        choices=("auto", "tensorflow", "embedded"),
+        default="auto",
+        help=f"{BINARY}, or our own for development; auto takes the former where it is installed",
+    )
+    parser.add_argument(
+        "--no-batching", action="store_true", help="compute every request by itself"
+    )
+    parser.add_argument(
+        "--poll-seconds", type=float, default=1.0, help="between two looks for new versions"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training import model_base
+
+    if not options.base.is_dir():
+        raise FileNotFoundError(f"There is no model base {options.base}: export a model first.")
+    model_base.refresh(options.base)
+    config = options.base.resolve() / model_base.LOCAL_CONFIG
+    parameters = options.base / model_base.BATCHING
+    binary = shutil.which(BINARY)
+    if options.server == "tensorflow" and binary is None:
+        raise FileNotFoundError(f"{BINARY} is not installed; --server embedded needs no other.")
+    if binary is not None and options.server != "embedded":
+        _replace_by_tensorflow(binary, config, parameters, options)
+
+    try:
+        from training.serving import configuration
+        from training.serving.server import Server
+    except ImportError as error:
+        raise ValueError(f"{error}: pip install 'keras-residual-networks[serving]'") from error
+
+    logging.getLogger().setLevel(logging.INFO)
+    batching = None
+    if not options.no_batching:
+        batching = (
+            configuration.batching(parameters) if parameters.is_file() else configuration.Batching()
+        )
+    server = Server(
+        config,
+        host=options.host,
+        grpc_port=options.grpc_port,
+        rest_port=options.rest_port,
+        batching=batching,
+        poll_seconds=options.poll_seconds,
+    )
+    server.run_until_signal()
+
+
+def _replace_by_tensorflow(
+    binary: str, config: Path, parameters: Path, options: argparse.Namespace
+) -> None:
+    """Becomes TF Serving, which then gets this process's signals itself."""
+    arguments = [
+        binary,
+        f"--port={options.grpc_port}",
+        f"--rest_api_port={options.rest_port}",
+        f"--model_config_file={config}",
+        f"--model_config_file_poll_wait_seconds={max(1, round(options.poll_seconds))}",
+        "--allow_version_labels_for_unavailable_models=true",
+    ]
+    if not options.no_batching and parameters.is_file():
+        arguments += [
+            "--enable_batching=true",
+            f"--batching_parameters_file={parameters.resolve()}",
+        ]
+    os.execv(binary, arguments)

@@ -1,0 +1,62 @@
+"""What Prometheus is told. Each server has a registry of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+logger = logging.getLogger("training.serving.access")
+
+
+class Metrics:
+    """Counts and times requests, and writes a line of JSON for each."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "serving_requests",
+            "Requests answered",
+            ("api", "method", "model", "code"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "serving_request_seconds",
+            "From a request to its answer",
+            ("api", "method"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "serving_batch_images",
+            "Images computed together",
+            ("model",),
+            buckets=SIZES,
+            registry=self.registry,
+        )
+        self.queued = Gauge(
+            "serving_queued_images", "Images waiting for a batch", registry=self.registry
+        )
+        self.loaded = Gauge(
+            "serving_loaded_versions", "Versions in memory", ("model",), registry=self.registry
+        )
+
+    def answered(
+        self, api: str, method: str, model: str | None, code: str, started: float, message: str = ""
+    ) -> None:
+        """`model`: None of one that is not served, lest callers invent time series."""
+        seconds = time.monotonic() - started
+        self._requests.labels(api, method, model or "unknown", code).inc()
+        self._seconds.labels(api, method).observe(seconds)
+        line = {"api": api, "method": method, "model": model, "code": code}
+        line["ms"] = round(1000 * seconds, 1)
+        logger.info(json.dumps(line | ({"message": message[:300]} if message else {})))
+
+    def text(self) -> bytes:
+        """All of it in Prometheus's text format."""
+        return generate_latest(self.registry)
