@@ -7,7 +7,7 @@ import numpy as np
 from training.datasets import Dataset
 
 import keras_resnet
-from keras_resnet import architectures
+from keras_resnet import analysis, architectures
 
 
 def trainable(network: str, shortcut: str | None, dataset: Dataset) -> keras.Model:
@@ -52,10 +52,8 @@ def complete(model: keras.Model, shortcut: str | None, mean: np.ndarray) -> kera
         classes=model.output_shape[-1],
         shortcut=shortcut,
     )
-    mine = [
-        layer for layer in finished.layers if layer.weights and layer.name != "mean_subtraction"
-    ]
-    theirs = [layer for layer in model.layers if layer.weights]
-    for layer, trained in zip(mine, theirs, strict=True):
-        layer.set_weights(trained.get_weights())
+    trained = {layer.name: layer for layer in analysis.walk(model)}
+    for layer in analysis.walk(finished):
+        if layer.weights and layer.name != "mean_subtraction":
+            layer.set_weights(trained[layer.name].get_weights())
     return finished

@@ -54,6 +54,7 @@ class Recipe:
     # The machine's arithmetic.
     precision: str = "float32"  # one of PRECISIONS
     jit: bool = False  # compile the step by XLA
+    rematerialize: bool = False  # recompute activations in the backward pass, to save memory
     batch_norm: str = "synchronized"  # one of BATCH_NORMS: statistics over all replicas, or each's
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ from training.errors import WorkerLostError
 from training.files import replacing, write_json
 from training.progress import ProgressBar
 from training.recipes import Recipe
+from training.rematerialization import rematerialized
 from training.schedules import Controller
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,10 @@ def train(
 
 
 def _compiled(job: Job, dataset: datasets.Dataset, replicas: int) -> keras.Model:
-    model = distribution.distributed(models.trainable(job.network, job.shortcut, dataset))
+    network = models.trainable(job.network, job.shortcut, dataset)
+    if job.recipe.rematerialize:
+        network = rematerialized(network)
+    model = distribution.distributed(network)
     if replicas > 1 and job.recipe.batch_norm == "synchronized":
         distribution.synchronize_batch_norm(model)
     model.compile(

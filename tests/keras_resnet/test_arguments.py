@@ -102,7 +102,9 @@ def test_channels_first_shapes_are_read_as_such():
 
 
 def test_defaults_are_the_papers_sizes():
-    assert resnet50(include_top=False).input_shape == (None, 224, 224, 3)
+    assert resnet50().input_shape == (None, 224, 224, 3)
+    # keras.applications has no size without a top
+    assert resnet50(include_top=False).input_shape == (None, None, None, 3)
     model = keras_resnet.ResNet20(weights=None)
     assert (model.input_shape, model.output_shape) == ((None, 32, 32, 3), (None, 10))
     assert model.name == "resnet20"

@@ -69,7 +69,7 @@ def test_a_small_cifar_net_name_by_name():
 @pytest.mark.parametrize("name", ["resnet18", "plain18", "plain34", "resnet20", "plain20"])
 def test_basic_and_plain_nets_follow_the_scheme(name):
     row = TABLE[name]
-    model = keras_resnet.ResNet(row, weights=None, include_top=False)
+    model = keras_resnet.ResNet(row, weights=None)
     assert all(SCHEME.fullmatch(layer) for layer in names(model))
     sizes = paper.IMAGENET_OUTPUT_SIZES if row.stem == "imagenet" else paper.CIFAR_OUTPUT_SIZES
     for number, (units, filters) in enumerate(zip(row.units, row.filters, strict=True), start=2):
