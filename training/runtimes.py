@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import samples
+from training import datasets, pipeline, samples
 from training.served_model import ServedModel
 from training.signatures import Signatures
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
-CALIBRATION_IMAGES = 100
+CALIBRATION_IMAGES = 200
 # Largest difference of a probability from Keras's: of float runtimes, rounding in another order.
 # int8 is no such rounding: its figures are reported, and its accuracy must be measured.
 PARITY = 1e-4
@@ -58,6 +58,7 @@ def write(
     formats: Sequence[str],
     images: Path | None,
     served: ServedModel,
+    dataset: datasets.Dataset | None = None,
 ) -> dict[str, Any]:
     """Writes `version/runtimes/` with a file per format and `parity.json`.
 
@@ -66,11 +67,12 @@ def write(
         encoded: Image files to compare on.
         version: The directory of the version that is being written.
         formats: Keys of `FORMATS`.
-        images: Folder of images to calibrate int8 with. Default: `encoded`.
+        images: Folder of images to calibrate int8 with.
         served: What is exported.
+        dataset: Its training images calibrate int8, its test images measure each format's error.
 
     Returns:
-        For `model.json`: each format's file and differences.
+        For `model.json`: each format's file and differences, and the error in per cent.
 
     Raises:
         ValueError: If a float format's probabilities are not Keras's.
@@ -81,15 +83,15 @@ def write(
     pixels = _pixels(served, encoded)
     expected = model(pixels, training=False).numpy()
     report: dict[str, Any] = {}
+    if dataset is not None:
+        error = test_error(model.predict_on_batch, served, dataset.test)
+        report["keras"] = {"test_error": error}
+    calibration = _calibration(served, images, dataset) if "litert-int8" in formats else None
     for name in formats:
         file = folder / FORMATS[name][0]
-        calibration = pixels
-        if name == "litert-int8" and images is not None:
-            size, channels = served.resizing.crop, model.input_shape[-1]
-            more = samples.encoded(images, CALIBRATION_IMAGES, size, channels)
-            calibration = _pixels(served, more)
         export(model, name, file, calibration)
-        found = load(name, file)(pixels)
+        predict = load(name, file)
+        found = predict(pixels)
         difference = float(np.abs(found - expected).max())
         if "int8" not in name and not difference <= PARITY:
             raise ValueError(f"{name}: probabilities differ by {difference:.1e} from Keras's.")
@@ -99,8 +101,20 @@ def write(
             "largest_difference": difference,
             "same_best_class": float(np.mean(found.argmax(1) == expected.argmax(1))),
         }
+        if dataset is not None:
+            report[name]["test_error"] = test_error(predict, served, dataset.test)
     (folder / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
     return {"runtimes": report}
+
+
+def test_error(predict: Predict, served: ServedModel, test: datasets.Split) -> float:
+    """Per cent of a split's images, all of them, whose best class is wrong."""
+    wrong = 0
+    for pixels, labels in pipeline.eval_batches(
+        test, batch_size=100, image_size=served.resizing.crop
+    ).as_numpy_iterator():
+        wrong += int((predict(pixels).argmax(1) != labels).sum())
+    return 100 * wrong / test.examples
 
 
 class Affine(keras.layers.Layer):
@@ -135,7 +149,9 @@ def convertible(network: keras.Model) -> keras.Model:
     )
 
 
-def export(model: keras.Model, name: str, file: Path, calibration: np.ndarray) -> None:
+def export(
+    model: keras.Model, name: str, file: Path, calibration: np.ndarray | None = None
+) -> None:
     """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
     if name == "onnx":
         model.export(str(file), format="onnx", verbose=False)
@@ -184,6 +200,21 @@ def _litert(file: Path) -> Predict:
         return interpreter.get_tensor(result["index"])[0]
 
     return lambda pixels: np.stack([one(image) for image in pixels])
+
+
+def _calibration(
+    served: ServedModel, images: Path | None, dataset: datasets.Dataset | None
+) -> np.ndarray:
+    """Images such as the network will see; with others int8 loses far more than need be."""
+    size, channels = served.resizing.crop, served.model.input_shape[-1]
+    if images is not None:
+        return _pixels(served, samples.encoded(images, CALIBRATION_IMAGES, size, channels))
+    if dataset is None:
+        raise ValueError(
+            "litert-int8 is calibrated with images such as it will see: give --images or --dataset."
+        )
+    batches = pipeline.eval_batches(dataset.train, batch_size=CALIBRATION_IMAGES, image_size=size)
+    return next(batches.as_numpy_iterator())[0]
 
 
 def _pixels(served: ServedModel, encoded: Sequence[bytes]) -> np.ndarray:

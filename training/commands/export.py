@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="other runtimes' files, into the version's runtimes/",
     )
+    parser.add_argument(
+        "--dataset",
+        choices=("digits", "cifar10", "imagenet2012", "folder"),
+        help="its training images calibrate int8, its test images measure every format's error",
+    )
+    parser.add_argument("--data-dir", help="where that data set lies")
     parser.add_argument("--top", type=int, default=5, help="classes that `classify` names")
 
 
@@ -45,6 +51,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("Give --model FILE.keras, or --network NAME with --weights ROW|FILE.")
     if options.model is None and None in (options.network, options.weights):
         raise ValueError("--network and --weights go together.")
+    if options.dataset and not options.formats:
+        raise ValueError("--dataset is for other runtimes: give --formats too.")
     if options.top < 1:
         raise ValueError(f"--top is at least 1; given {options.top}.")
     if options.images is not None and not options.images.is_dir():
@@ -62,11 +70,18 @@ def run(options: argparse.Namespace) -> None:
         )
     extras = None
     if options.formats:
-        from training import runtimes
+        from training import datasets, runtimes
 
         runtimes.require(options.formats)
+        dataset = None
+        if options.dataset:
+            dataset = datasets.load(options.dataset, options.data_dir)
         extras = functools.partial(
-            runtimes.write, formats=options.formats, images=options.images, served=served
+            runtimes.write,
+            formats=options.formats,
+            images=options.images,
+            served=served,
+            dataset=dataset,
         )
     print(
         export(
