@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from training.datasets import Dataset
 
 import keras_resnet
 from keras_resnet import analysis, architectures
+from training.datasets import Dataset
 
 
 def trainable(network: str, shortcut: str | None, dataset: Dataset) -> keras.Model:

@@ -1,0 +1,70 @@
+"""The same network in less memory: units that keep their input and compute the rest twice.
+
+Gradient checkpointing: Chen, Xu, Zhang, Guestrin 2016, arXiv 1604.06174.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+class RecomputedUnit(keras.Model):
+    """A unit that keeps only its input for the backward pass, and runs again there.
+
+    A functional model like any other, but for training. `keras.remat` alone would move batch
+    norm's moving statistics in both runs. Here both run in a scope that collects what the layers
+    assign, and the first run's values are assigned once, outside it.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        forward = super().call
+        if not training:
+            return forward(inputs, training=training)
+        variables, moving = self.variables, self.non_trainable_variables
+
+        def run(x: Any, *values: Any) -> tuple[Any, ...]:
+            with keras.StatelessScope(zip(variables, values, strict=True)) as scope:
+                y = forward(x, training=True)
+            moved = [keras.ops.stop_gradient(scope.get_current_value(v)) for v in moving]
+            return y, *moved
+
+        # The variables' values are arguments, so that their gradients do not depend on what the
+        # backend finds in the closure.
+        values = [keras.ops.convert_to_tensor(variable) for variable in variables]
+        y, *moved = keras.remat(run)(inputs, *values)
+        for variable, value in zip(moving, moved, strict=True):
+            variable.assign(value)
+        return y
+
+
+# Measured on two CPU cores (AMD EPYC), ResNet-56 in float32: what a training step adds to the
+# process's peak memory falls from 724 to 359 MB at 128 images, from 2437 to 870 MB at 512.
+def rematerialized(model: keras.Model) -> keras.Model:
+    """The network of `model`, with its very layers and variables, of `RecomputedUnit`s.
+
+    Outputs, gradients, moving statistics and the variables' order are the same. The sections of a
+    very deep network stay sections. A training step keeps one activation per unit instead of one
+    per operation, and costs one more forward pass.
+
+    Args:
+        model: A network built by `keras_resnet.ResNet`.
+
+    Returns:
+        A functional model of the same name, input and output.
+    """
+    x = start = model.input  # x in the new graph; in the given one, where the present unit starts
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        if isinstance(layer, keras.Model):  # a section
+            x = rematerialized(layer)(x)
+        elif "_block" not in layer.name:  # the stem, the top
+            x = layer(x)
+            start = layer.output
+        elif layer.name.endswith("_out"):  # a unit's last layer: conv2_block1_out
+            name = layer.name.removesuffix("_out")
+            x = RecomputedUnit(start, layer.output, name=name)(x)
+            start = layer.output
+    return keras.Model(model.input, x, name=model.name)
