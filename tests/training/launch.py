@@ -24,6 +24,21 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+# Every worker predicts the same five rows, which two workers cannot divide evenly.
+PREDICT = """
+import sys, keras, numpy as np
+from training import distribution
+strategy = distribution.choose("multi_worker")
+keras.utils.set_random_seed(0)
+with strategy.scope():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = distribution.distributed(net)
+    model.compile("sgd", "mse")
+rows = np.arange(20, dtype="float32").reshape(5, 4)
+np.savez(sys.argv[1], *model.get_weights(), rows=rows, predicted=model.predict(rows, verbose=0))
+"""
+
+
 def start(
     workdir: Path,
     *arguments: str,
@@ -31,6 +46,15 @@ def start(
     cluster: tuple[Sequence[int], int] | None = None,
 ) -> subprocess.Popen:
     """A small run on the digits; `cluster` is (the workers' ports, this worker's index)."""
+    program = ["-c", TWO_DEVICES] if two_devices else ["-m", "training"]
+    what = ["train", "--network=resnet8", "--dataset=digits", f"--workdir={workdir}"]
+    return run([*program, *what, "--deterministic", *arguments], cluster)
+
+
+def run(
+    arguments: Sequence[str], cluster: tuple[Sequence[int], int] | None = None
+) -> subprocess.Popen:
+    """Python with these arguments, as a worker of the cluster if one is given."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment.pop("TF_CONFIG", None)
     if cluster is not None:
@@ -41,10 +65,8 @@ def start(
                 "task": {"type": "worker", "index": index},
             }
         )
-    module = ["-c", TWO_DEVICES] if two_devices else ["-m", "training"]
-    what = ["train", "--network=resnet8", "--dataset=digits", f"--workdir={workdir}"]
     return subprocess.Popen(
-        [sys.executable, *module, *what, "--deterministic", *arguments],
+        [sys.executable, *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

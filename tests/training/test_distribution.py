@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from launch import finish, free_ports, last_checkpoint, start
+from launch import PREDICT, finish, free_ports, last_checkpoint, run, start
 
 from training import distribution
 
@@ -97,6 +97,17 @@ def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_st
     state = json.loads(str(last_checkpoint(workdir)["state"]))
     assert state["clock"]["step"] == 100
     assert [row["step"] for row in state["history"]["rows"]] == [89, 100]
+
+
+def test_every_worker_predicts_every_row(tmp_path):
+    ports = free_ports(2)
+    files = [tmp_path / f"{index}.npz" for index in range(2)]
+    for worker in [run(["-c", PREDICT, str(file)], (ports, i)) for i, file in enumerate(files)]:
+        finish(worker)
+    for file in files:
+        with np.load(file) as saved:
+            expected = saved["rows"] @ saved["arr_0"] + saved["arr_1"]
+            np.testing.assert_allclose(saved["predicted"], expected, rtol=1e-5)
 
 
 @given(examples=st.integers(1, 500), at_most=st.integers(1, 64), replicas=st.integers(1, 8))

@@ -19,7 +19,7 @@ from training.errors import DivergedError
 from training.recipes import Recipe
 from training.train import Job, train
 
-RECIPE = recipes.override(recipes.load("digits"), ["iterations=60", "batch_size=64"])
+RECIPE = Recipe(iterations=60, batch_size=64, augmentation="crop")
 JOB = Job("resnet8", "digits", RECIPE, seed=3)
 
 
