@@ -28,9 +28,10 @@ logger = logging.getLogger(__name__)
 
 TOP = 5  # classes that `classify` names
 MAX_PIXELS = 2**25  # of an encoded image: 33 megapixels, 100 MB decoded
-# Largest difference of a probability from the Keras model's: folding rounds in another order.
-# Trained nets stay below 1e-5; random ones, whose scores are in the hundreds, do not always.
-PARITY = 1e-4
+# Largest difference of a probability from the Keras model's. Trained nets stay below 1e-5; nets
+# with random weights, whose scores are in the hundreds, come to 2e-4 by rounding alone; a wrong
+# graph differs by tenths.
+PARITY = 1e-3
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

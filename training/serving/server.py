@@ -81,7 +81,7 @@ class Server:
             yield
 
         api.app.router.lifespan_context = lifespan
-        self._socket = socket.create_server((host, rest_port), backlog=512)
+        self._socket = _listening(host, rest_port)
         self.rest_port = self._socket.getsockname()[1]
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
@@ -136,3 +136,20 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A listening socket whose protocol is given as TCP.
+
+    Only then asyncio turns off Nagle's algorithm, which delays the end of every answer by 40 ms.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        raise OSError(f"REST cannot listen on {host}:{port}: {error}") from error
+    return listening
