@@ -110,7 +110,7 @@ _IMAGENET = Recipe(
 # minutes on two cores.
 _DIGITS = Recipe(
     iterations=None,
-    epochs=5,
+    epochs=8,
     batch_size=16,
     learning_rate=0.05,
     drops=(0.6, 0.85),
