@@ -11,7 +11,7 @@ setup: .venv/ready
 
 .venv/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[training,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[training,serving,test]'
 	touch $@
 
 test: setup lint

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_vgg:
         rows += list(_vgg())
 
-    table = Table(title="Parameters and multiply-adds beside the paper's Tables 1 and 6", box=SIMPLE)
+    table = Table(title="Parameters and multiply-adds beside the paper's", box=SIMPLE)
     headings = ("network", "depth", "shortcut", "parameters", "paper M", "mult-adds G", "paper G")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
