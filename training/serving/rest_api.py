@@ -110,7 +110,7 @@ class Api:
 
         try:
             await asyncio.wait_for(receive(), BODY_SECONDS)
-        except (TimeoutError, asyncio.TimeoutError):  # two classes until Python 3.11
+        except TimeoutError:
             late = f"The request took over {BODY_SECONDS:.0f} s to arrive"
             raise ServingError(StatusCode.DEADLINE_EXCEEDED, late) from None
         return bytes(body)
