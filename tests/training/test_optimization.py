@@ -79,3 +79,19 @@ def test_smoothed_targets_against_numpy():
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(targets * log_probabilities).sum(1).mean()
     assert float(SmoothedCrossentropy(0.1)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_averaged_weights_follow_their_recursion(drawn):
+    start, gradients = drawn
+    rule = optimizer(Recipe(ema=0.8, weight_decay=0.0, momentum=0.0))
+    variable = keras.Variable(start)
+    rule.build([variable])
+    average = None
+    for gradient in gradients:
+        rule.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        rule.finalize_variable_values([variable])  # what every `fit` ends with: not yet
+        weight = keras.ops.convert_to_numpy(variable)
+        average = weight if average is None else 0.8 * average + 0.2 * weight
+    assert np.abs(weight - average).max() > 1e-2
+    rule.take_averages([variable])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), average, rtol=1e-5)

@@ -57,3 +57,15 @@ def test_on_the_command_line(folder, tmp_path, capsys):
     assert f"The image {damaged} is damaged" in capsys.readouterr().err
     assert train(root, tmp_path / "two", "--skip-bad-images") == 0
     assert json.loads((tmp_path / "two" / "result.json").read_text())["skipped_images"] == 1
+
+
+def test_a_truncated_record_file_ends_the_run_and_says_where(tiny_imagenet, tmp_path, capsys):
+    data_dir = shutil.copytree(tiny_imagenet[0], tmp_path / "data")
+    for record in data_dir.rglob("*train.tfrecord*"):
+        record.write_bytes(record.read_bytes()[:-100])
+    command = ["train", "--network=resnet8", "--dataset=imagenet2012", f"--data-dir={data_dir}"]
+    recipe = ["--set=iterations=8", "--set=batch_size=2", "--set=schedule=constant"]
+    assert main([*command, f"--workdir={tmp_path / 'run'}", *recipe]) == 1
+    message = capsys.readouterr().err
+    assert f"imagenet2012 ({data_dir}) cannot be read" in message
+    assert "truncated record" in message
