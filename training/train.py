@@ -124,8 +124,8 @@ def train(
             tf.errors.DataLossError,
         ) as error:
             raise OSError(
-                f"The images of {job.dataset} ({job.data_dir or 'the default data directory'}) cannot "
-                f"be read: {error.message}"
+                f"The images of {job.dataset} ({job.data_dir or 'the default data directory'}) "
+                f"cannot be read: {error.message}"
             ) from error
         _settle(model, job, dataset, mean)
         outcome = _finish(model, job, dataset, mean, workdir, rows, len(skipped))
