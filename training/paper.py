@@ -32,15 +32,3 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "resnet1202": "19.4",
     }
 )
-
-# Table 6: test error on CIFAR-10, per cent; 110: best (mean ± std of five runs).
-CIFAR10_ERROR: Mapping[str, str] = MappingProxyType(
-    {
-        "resnet20": "8.75",
-        "resnet32": "7.51",
-        "resnet44": "7.17",
-        "resnet56": "6.97",
-        "resnet110": "6.43 (6.61±0.16)",
-        "resnet1202": "7.93",
-    }
-)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,7 @@ COLOURS = ("#c8a415", "#2a9d8f", "#3a6ea5", "#7b2d8b", "#d1495b")
 
 def error_axes(axes, runs: Mapping[str, Sequence[Row]], title: str) -> None:
     """Draws training error (dashed) and validation error (solid) over iterations."""
-    for colour, (name, rows) in zip(COLOURS, runs.items(), strict=False):
+    for colour, (name, rows) in zip(cycle(COLOURS), runs.items(), strict=False):
         steps = [row["step"] for row in rows]
         axes.plot(steps, [row["error"] for row in rows], "--", color=colour, linewidth=0.9)
         axes.plot(steps, [row["val_error"] for row in rows], color=colour, label=name)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from keras_resnet import architectures
+from training.files import write_json
 
 SCHEDULES = ("constant", "step", "plateau", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -164,7 +165,7 @@ def load(name_or_file: str) -> Recipe:
 
 def save(recipe: Recipe, path: Path) -> None:
     """Writes the fields as JSON; `load` reads them back."""
-    path.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    write_json(path, asdict(recipe))
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

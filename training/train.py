@@ -23,6 +23,7 @@ from training import (
     optimization,
     pipeline,
     plots,
+    recipes,
     screening,
     statistics,
 )
@@ -327,7 +328,7 @@ def _describe(job: Job, workdir: Path) -> None:
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }
-    write_json(workdir / "recipe.json", mine["recipe"])
+    recipes.save(job.recipe, workdir / "recipe.json")
     write_json(described, {"job": mine, "versions": versions})
 
 

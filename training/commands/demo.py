@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training import recipes, served_model
+from training.commands import add_overrides
 from training.demo import compare, draw, spread
 from training.export import export
 
@@ -27,14 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a field of the digits recipe, e.g. --set epochs=3",
-    )
+    add_overrides(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from training import recipes
+from training.commands import add_overrides
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields "
         "(default: by network and data set)",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a recipe field, e.g. --set epochs=3; may be given several times",
-    )
+    add_overrides(parser)
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
     parser.add_argument(
         "--deterministic",
