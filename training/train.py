@@ -19,6 +19,7 @@ from training import (
     callbacks,
     datasets,
     distribution,
+    machine,
     models,
     optimization,
     pipeline,
@@ -301,8 +302,20 @@ def _write(outcome: Outcome, dataset: datasets.Dataset, workdir: Path) -> None:
         "test_examples": outcome.test_examples,
         "skipped_images": outcome.skipped_images,
         "class_names": dataset.class_names,
+        "train_examples": dataset.train.examples,
+        "finished": machine.now(),
+        "hardware": machine.hardware(_accelerators()),
     }
     write_json(workdir / "result.json", result)
+
+
+def _accelerators() -> list[str]:
+    """The names of this process's GPUs and TPUs."""
+    devices = [*tf.config.list_physical_devices("GPU"), *tf.config.list_physical_devices("TPU")]
+    return [
+        tf.config.experimental.get_device_details(device).get("device_name", device.device_type)
+        for device in devices
+    ]
 
 
 def _describe(job: Job, workdir: Path) -> None:
