@@ -21,6 +21,7 @@ COMMANDS = {
     "batching": "measure a served model, and write how requests are to be put together",
     "promote": "give a served model's label, `stable`, to another version",
     "rollback": "give the label back to the version that had it before",
+    "benchmark": "measure speed beside what users would pick instead",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;

@@ -1,0 +1,1 @@
+"""What users would pick instead, as plainly as its own documentation writes it."""

@@ -1,0 +1,161 @@
+"""Contenders measured in turns, each in a process of its own.
+
+Frameworks fight over threads, allocators and environment variables within one process; one after
+the other they meet another load of the machine. So each contender waits in its process until it
+is told to run one repeat, and every round gives each of them its turn.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do what is measured."""
+
+    name: str
+    # "module:function". Called once, with `arguments`, it prepares everything and returns the
+    # function without arguments that runs one repeat and returns its figure.
+    make: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    needs: tuple[str, ...] = ()  # import packages of a peer; skipped where one is missing
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures by contender, one per round, and why the others have none."""
+
+    values: Mapping[str, tuple[float, ...]]
+    skipped: Mapping[str, str]
+
+
+def interleaved(
+    contenders: Sequence[Contender], repeats: int, step: Callable[[str], None] = lambda name: None
+) -> Measured:
+    """Runs `repeats` rounds, in each of which every contender has its turn.
+
+    Args:
+        contenders: What is compared; all are held in memory together.
+        repeats: Rounds.
+        step: Told the contender's name before its preparation and before each of its turns.
+
+    Raises:
+        OSError: If a contender fails that needs nothing beyond the project itself. A peer that
+            fails is skipped, with the reason.
+    """
+    skipped: dict[str, str] = {}
+    values: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for contender in contenders:
+            missing = [name for name in contender.needs if importlib.util.find_spec(name) is None]
+            if missing:
+                skipped[contender.name] = f"{', '.join(missing)} not installed"
+                continue
+            step(contender.name)
+            worker = stack.enter_context(_started(contender))
+            try:
+                worker.answer()
+            except WorkerFailedError as error:
+                skipped[contender.name] = _reason(contender, error)
+                continue
+            workers[contender.name], values[contender.name] = worker, []
+        for _ in range(repeats):
+            for contender in contenders:
+                if contender.name not in workers:
+                    continue
+                step(contender.name)
+                try:
+                    values[contender.name].append(workers[contender.name].run())
+                except WorkerFailedError as error:
+                    skipped[contender.name] = _reason(contender, error)
+                    del workers[contender.name], values[contender.name]
+    return Measured({name: tuple(found) for name, found in values.items()}, skipped)
+
+
+class WorkerFailedError(Exception):
+    """A contender's process ended, or its function raised."""
+
+
+class Worker:
+    """A contender's process, seen from outside."""
+
+    def __init__(self, process: subprocess.Popen[str], errors: Any) -> None:
+        self._process = process
+        self._errors = errors
+
+    def run(self) -> float:
+        """One repeat's figure."""
+        try:
+            self._process.stdin.write("run\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise WorkerFailedError(self._last_words()) from error
+        return self.answer()["value"]
+
+    def answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            raise WorkerFailedError(self._last_words())
+        return json.loads(line)
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        return lines[-1] if lines else f"ended with exit code {self._process.returncode}"
+
+
+@contextmanager
+def _started(contender: Contender) -> Iterator[Worker]:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **contender.environment}
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, contender.make, json.dumps(dict(contender.arguments))],
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            yield Worker(process, errors)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _reason(contender: Contender, error: WorkerFailedError) -> str:
+    if not contender.needs:
+        raise OSError(f"{contender.name} cannot be measured: {error}") from error
+    return f"failed: {error}"
+
+
+def _serve(make: str, arguments: str) -> None:
+    """A contender's process: prepares, then runs one repeat per line that it is sent."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a framework prints must not come between the answers
+    module, function = make.split(":")
+    repeat = getattr(importlib.import_module(module), function)(**json.loads(arguments))
+    print("{}", file=answers, flush=True)
+    for _ in sys.stdin:
+        print(json.dumps({"value": float(repeat())}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])

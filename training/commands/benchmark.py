@@ -1,0 +1,83 @@
+"""`python -m training benchmark`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from training.benchmarks import report
+from training.benchmarks.report import Comparison
+from training.benchmarks.timing import Measured, interleaved
+
+# benchmark: module in training.benchmarks, and what its --help says of it
+BENCHMARKS = {
+    "import": ("imports", "importing the library, building a network"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description += " Peers that are not installed are skipped."
+    names = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    modules = {name: _module(name) for name in BENCHMARKS}
+    for name, (_, summary) in BENCHMARKS.items():
+        one = names.add_parser(name, help=summary, formatter_class=parser.formatter_class)
+        _common(one)
+        modules[name].add_arguments(one)
+    every = names.add_parser("all", help="all of these", formatter_class=parser.formatter_class)
+    _common(every)
+    for module in modules.values():
+        module.add_arguments(every)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; each contender's turn each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+
+
+def _module(name: str):
+    return importlib.import_module(f"training.benchmarks.{BENCHMARKS[name][0]}")
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.repeats < 1:
+        raise ValueError(f"At least one round must be run; given --repeats {options.repeats}.")
+    if options.json is not None and options.json.exists():
+        raise ValueError(f"{options.json} exists already: give --json another name.")
+    chosen = BENCHMARKS if options.benchmark == "all" else (options.benchmark,)
+    comparisons = [c for name in chosen for c in _module(name).comparisons(options)]
+    results = _measure(comparisons, options.repeats)
+    if options.json is not None:
+        report.write(options.json, results)
+    print()
+    for comparison, measured in results:
+        for verdict in report.judge(comparison, measured):
+            print(verdict.line())
+
+
+def _measure(comparisons: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
+    console = Console(file=sys.stderr)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    results = []
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        turns = sum(len(comparison.contenders) for comparison in comparisons) * (repeats + 1)
+        task = bar.add_task("", total=turns)
+        for comparison in comparisons:
+
+            def step(name: str, title: str = comparison.name) -> None:
+                bar.update(task, advance=1, description=f"{title}: {name}")
+
+            measured = interleaved(comparison.contenders, repeats, step)
+            results.append((comparison, measured))
+            print(report.table(comparison, measured), end="\n\n", flush=True)
+    return results
