@@ -36,18 +36,23 @@ def in_order(split: FileSplit | RecordSplit) -> tf.data.Dataset:
     return tf.data.Dataset.range(split.examples).enumerate().map(read, tf.data.AUTOTUNE)
 
 
-def decoder(decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], size: int) -> Callable:
+def decoder(
+    decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    shape: tuple[int | None, int | None, int],
+    dtype: tf.DType = tf.float32,
+) -> Callable:
     """From a stream's elements to (image, label), with an error that names the image.
 
     Args:
-        decode: Of (bytes, number in the stream): float32 (size, size, 3).
-        size: Side of the images.
+        decode: Of (bytes, number in the stream): an image.
+        shape: Of the images, (H, W, C); `None` for any height and width.
+        dtype: Of the images.
     """
 
     def fail(name: tf.Tensor) -> tf.Tensor:
         message = tf.strings.join(["The image ", name, " is damaged, or neither JPEG nor PNG."])
         with tf.control_dependencies([tf.debugging.Assert(tf.equal(name, ""), [message])]):
-            return tf.zeros((size, size, 3))
+            return tf.zeros([1 if n is None else n for n in shape], dtype)
 
     def decoded(
         number: tf.Tensor, encoded: tf.Tensor, label: tf.Tensor, name: tf.Tensor

@@ -84,7 +84,7 @@ def train_batches(
             return augment.central(encoded, size)
 
         stream = photographs.shuffled(split, seed, first_step * batch_size)
-        examples = stream.map(photographs.decoder(decode, size), tf.data.AUTOTUNE)
+        examples = stream.map(photographs.decoder(decode, (size, size, 3)), tf.data.AUTOTUNE)
         batches = examples.batch(batch_size, drop_remainder=True)
 
     def finish(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,7 +124,9 @@ def eval_batches(
         batches = _ordered_arrays(split, batch_size)
     else:
         size = image_size or augment.CROP
-        decode = photographs.decoder(lambda encoded, _: augment.central(encoded, size), size)
+        decode = photographs.decoder(
+            lambda encoded, _: augment.central(encoded, size), (size, size, 3)
+        )
         batches = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).batch(batch_size)
     subtracted = 0.0 if mean is None else mean
     return _ahead(

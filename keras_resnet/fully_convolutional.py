@@ -1,0 +1,105 @@
+"""A net with a classifier as a fully convolutional one, for images of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+# What may stand behind the pooling: acts on each position's channels by itself.
+POINTWISE = (layers.Dense, layers.Activation, layers.Softmax, layers.Dropout)
+
+
+def fully_convolutional(model: keras.Model) -> keras.Model:
+    """The classifier of `model` at every position of the last feature map (section 3.4).
+
+    Global average pooling becomes average pooling with stride 1 over windows of the size that the
+    last map has in `model`, 7x7 in the ImageNet nets; the fully connected layer and the softmax
+    act on each window. An image as large as `model` takes gives the one position (0, 0), with the
+    scores of `model`; a larger one what `model` would say of each of its squares, had a square no
+    border to pad.
+
+    Args:
+        model: A functional model for channels_last images of a fixed size, with one
+            `GlobalAveragePooling2D` and dense layers behind it. It stays as it is. A mean
+            subtracted per pixel in the model is subtracted per channel in the new one.
+
+    Returns:
+        A model (N, H, W, C) -> (N, positions down, positions across, classes), for H and W of at
+        least the size that `model` takes. It is not compiled, and has weights of its own.
+
+    Raises:
+        ValueError: If `model` is another kind of model.
+    """
+    pooling = _pooling(model)
+    inputs = keras.Input((None, None, model.input_shape[-1]), dtype=model.input.dtype)
+    return _rebuilt(model, inputs, pooling)
+
+
+def _pooling(model: keras.Model) -> Any:
+    """The one global pooling of `model`, once it is known that the rest will do too."""
+    if not hasattr(model, "_nodes_by_depth") or not isinstance(model.input_shape, tuple):
+        raise ValueError(f"{model.name} is no functional model of one input.")
+    if len(model.input_shape) != 4 or None in model.input_shape[1:]:
+        raise ValueError(
+            f"The windows have the size of the last map, so that {model.name} must be for images "
+            f"of a fixed size; given input_shape={model.input_shape}."
+        )
+    names = [layer.name for layer in model.layers]
+    poolings = [layer for layer in model.layers if type(layer) is layers.GlobalAveragePooling2D]
+    behind = model.layers[names.index(poolings[0].name) + 1 :] if len(poolings) == 1 else []
+    if not any(isinstance(layer, layers.Dense) for layer in behind) or not all(
+        isinstance(layer, POINTWISE) for layer in behind
+    ):
+        raise ValueError(
+            f"{model.name} does not end in one global average pooling and a dense classifier, and "
+            "so has no fully convolutional form here."
+        )
+    if poolings[0].data_format != "channels_last":
+        raise ValueError(f"{model.name} takes channels_first images; build it for channels_last.")
+    return poolings[0]
+
+
+def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
+    originals: dict[int, Any] = {}  # by the id of the copy
+
+    def copy(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            inside = keras.Input((None, None, layer.input_shape[-1]), dtype=layer.input.dtype)
+            return _rebuilt(layer, inside, pooling)
+        if not isinstance(layer, layers.Layer):
+            return layer  # an operation such as keras.ops.pad has no state
+        if layer is pooling:
+            window = layer.input.shape[1:3]
+            return layers.AveragePooling2D(window, strides=1, name=layer.name)
+        if isinstance(layer, layers.Normalization):
+            return _per_channel(layer)
+        copied = type(layer).from_config(layer.get_config())
+        originals[id(copied)] = layer
+        return copied
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer(*args, **kwargs)
+        original = originals.get(id(layer))
+        if original is not None and original.weights:
+            layer.set_weights(original.get_weights())
+        return outputs
+
+    graph = keras.Model(model.input, model.output, name=model.name)  # uncompiled, the same layers
+    return keras.models.clone_model(graph, inputs, clone_function=copy, call_function=call)
+
+
+def _per_channel(layer: Any) -> keras.layers.Layer:
+    """The same normalisation with the mean over all pixels of mean and variance."""
+    mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1, value.shape[-1])
+        for value in (layer.mean, layer.variance)
+    )
+    return layers.Normalization(
+        mean=mean.mean(axis=0),
+        variance=variance.mean(axis=0),
+        invert=layer.invert,
+        name=layer.name,
+    )
