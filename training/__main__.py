@@ -15,6 +15,7 @@ from training.errors import RunError
 COMMANDS = {
     "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
     "train": "train one network on one data set",
+    "evaluate": "measure the error of one net, or several together, by the paper's protocols",
     "export": "write a trained model as a SavedModel for TF Serving",
     "serve": "answer requests for the exported models",
     "predict": "ask a server what is on images",

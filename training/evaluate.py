@@ -92,12 +92,12 @@ def evaluate(
     examples = int(confusion.sum())
     of_class, right = confusion.sum(axis=1), np.diag(confusion)
     with np.errstate(invalid="ignore"):  # 0 / 0: a class without images
-        class_errors = 100 * (1 - right / of_class)
+        class_errors = 100 * (of_class - right) / of_class
     return Evaluation(
         protocol=protocol,
         examples=examples,
-        top1_error=float(100 * (1 - right.sum() / examples)),
-        top5_error=float(100 * (1 - within_five / examples)) if classes > 5 else None,
+        top1_error=float(100 * (examples - right.sum()) / examples),
+        top5_error=100 * (examples - within_five) / examples if classes > 5 else None,
         class_errors=class_errors,
         confusion=confusion,
     )

@@ -1,0 +1,72 @@
+"""`python -m training evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from training.commands import add_data, add_nets
+from training.protocols import PROTOCOLS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_nets(parser)
+    add_data(parser)
+    parser.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        help="the original view of small images; of photographs the central crop, ten crops, or "
+        "the whole at five scales (default: single or center, by the data set)",
+    )
+    parser.add_argument("--batch-size", type=int, default=128, help="views computed at once")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write evaluation.json, classes.csv, confusion.csv and confusion.png there",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training import datasets, evaluation_files, nets, served_model
+    from training.confusion import most_frequent
+    from training.evaluate import default_protocol, evaluate
+
+    if options.out:
+        evaluation_files.claim(options.out)
+    labels = served_model.read_labels(options.labels) if options.labels else None
+    tested = nets.load(
+        options.model, options.network, options.weights, options.preprocessing, labels
+    )
+    dataset = nets.with_classes(datasets.load(options.dataset, options.data_dir), tested[0].labels)
+    evaluation = evaluate(
+        [net.model for net in tested],
+        dataset,
+        options.protocol or default_protocol(dataset),
+        batch_size=options.batch_size,
+        progress=True,
+    )
+    table = Table(box=SIMPLE)
+    for heading in ("nets", "protocol", "images", "top-1 error", "top-5 error"):
+        table.add_column(heading, justify="left" if heading == "nets" else "right")
+    top5 = evaluation.top5_error
+    table.add_row(
+        " + ".join(str(net.facts["network"]) for net in tested),
+        evaluation.protocol,
+        f"{evaluation.examples:,}",
+        f"{evaluation.top1_error:.2f} %",
+        "–" if top5 is None else f"{top5:.2f} %",
+    )
+    Console().print(table)
+    print("most often taken for another:")
+    for true, taken, images in most_frequent(evaluation.confusion, 5):
+        names = dataset.class_names
+        print(f"  {names[true]} for {names[taken]}: {images} of {evaluation.confusion[true].sum()}")
+    if options.out:
+        facts = {"dataset": dataset.name, "nets": [dict(net.facts) for net in tested]}
+        evaluation_files.write(evaluation, dataset.class_names, facts, options.out)
+        print(f"everything: {options.out}/ (evaluation.json, classes.csv, confusion.csv and .png)")
