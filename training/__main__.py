@@ -15,6 +15,7 @@ from training.errors import RunError
 COMMANDS = {
     "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
     "train": "train one network on one data set",
+    "arrays": "write a small data set as .npz files, for machines without TensorFlow",
     "evaluate": "measure the error of one net, or several together, by the paper's protocols",
     "export": "write a trained model as a SavedModel for TF Serving",
     "serve": "answer requests for the exported models",
@@ -38,16 +39,27 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         )
 
 
-def _import_quietly(name: str) -> types.ModuleType:
-    """Imports a command and TensorFlow, whose notes about absent GPUs no log level silences."""
+def import_quietly(name: str) -> types.ModuleType:
+    """Imports a command, and TensorFlow where Keras runs on it, whose notes about absent GPUs no
+    log level silences.
+
+    Raises:
+        OSError: If a package that the command needs is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-            importlib.import_module("tensorflow").config.list_physical_devices()
+            if importlib.import_module("keras").backend.backend() == "tensorflow":
+                importlib.import_module("tensorflow").config.list_physical_devices()
             return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise OSError(
+            f"{error.name} is not installed, and this needs it. `train` runs on other backends too; "
+            "KERAS_BACKEND=jax or torch chooses."
+        ) from error
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -69,7 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
             formatter_class=HelpFormatter,
         )
         if given[:1] == [name]:  # the others' modules need not be imported
-            module = _import_quietly(f"training.commands.{name}")
+            try:
+                module = import_quietly(f"training.commands.{name}")
+            except OSError as error:
+                print(f"python -m training {name}: {error}", file=sys.stderr)
+                return 1
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     if not given:
