@@ -12,7 +12,7 @@ from training.plots import save
 
 NAMED = 25  # classes up to which the axes have their names
 NUMBERED = 15  # classes up to which each cell has its number
-LISTED = 25  # most frequent confusions beside the matrix of more classes
+LISTED = 60  # most frequent confusions beside the matrix of more classes
 PIXELS_PER_INCH = 120  # of `save`
 
 
@@ -45,10 +45,10 @@ def draw(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> None:
         _list(beside, confusion, class_names)
     else:
         axes = figure.subplots()
-    # The square root, so that a share of 1 % can be told from none.
-    shown = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    # The cube root, so that a share of 1 % can be told from none.
+    shown = axes.imshow(np.cbrt(shares), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, label="share of the true class's images")
-    bar.set_ticks(np.sqrt([0, 0.01, 0.05, 0.2, 0.5, 1]), labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])  # fmt: skip  # noqa: E501
+    bar.set_ticks(np.cbrt([0, 0.01, 0.05, 0.2, 0.5, 1]), labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])  # fmt: skip  # noqa: E501
     axes.set(xlabel="most probable class", ylabel="true class")
     if classes <= NAMED:
         axes.set_xticks(range(classes), class_names, rotation=45, ha="right", fontsize=8)

@@ -1,21 +1,13 @@
-"""What a network costs and does, read off the built model."""
+"""What a network costs, read off the built model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import keras
 from keras import layers
 
-
-def walk(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """The layers of a functional model in order, those of nested models in their place."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from walk(layer)
-        else:
-            yield layer
+from keras_resnet.analysis.graph import walk
 
 
 def parameters(model: keras.Model) -> int:

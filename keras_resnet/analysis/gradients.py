@@ -1,0 +1,65 @@
+"""How strong a training signal reaches each layer."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_resnet.analysis import graph
+
+
+class GradientNorms(NamedTuple):
+    """Euclidean norm of the loss's gradient for each layer's kernel."""
+
+    names: tuple[str, ...]  # of the convolutions and the classifier, in layer order
+    norms: np.ndarray  # (layers,) float64
+
+
+def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorms:
+    """The gradient of the mean cross-entropy of one batch, layer by layer; `model` stays as it is.
+
+    Batch norm uses the batch's statistics, as a training step does. Weight decay is no part of it.
+
+    Args:
+        model: A functional model with a dense classifier, of logits or probabilities.
+        images: One batch as the model takes it, (N, H, W, C).
+        labels: Classes (N,), whole numbers.
+
+    Raises:
+        ValueError: If the model has no such classifier or no trainable kernel, or labels do not
+            fit.
+    """
+    head = graph.classifier(model)
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or not (labels < head.units).all() or labels.min() < 0:
+        raise ValueError(
+            f"labels are {len(images)} classes from 0 to {head.units - 1}; given shape "
+            f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
+        )
+    body = keras.Model(model.input, head.input, name=model.name)  # the same layers
+    kernels = {
+        layer.name: layer.kernel
+        for layer in graph.walk(model)
+        if getattr(layer, "kernel", None) is not None and layer.kernel.trainable
+    }
+    if not kernels:
+        raise ValueError(f"{model.name} has no trainable kernel.")
+    x = keras.ops.convert_to_tensor(images, model.input.dtype)
+    fixed = [variable.value for variable in body.non_trainable_variables]
+
+    def loss(values: list[Any]) -> Any:
+        given = dict(zip(map(id, kernels.values()), values, strict=True))
+        trainable = [given.get(id(v), v.value) for v in body.trainable_variables]
+        features, _ = body.stateless_call(trainable, fixed, x, training=True)
+        scores = keras.ops.matmul(features, given.get(id(head.kernel), head.kernel.value))
+        if head.use_bias:
+            scores = scores + head.bias
+        return keras.ops.mean(
+            keras.ops.sparse_categorical_crossentropy(labels, scores, from_logits=True)
+        )
+
+    found = graph.gradient(loss, [kernel.value for kernel in kernels.values()])
+    arrays = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in found]
+    return GradientNorms(tuple(kernels), np.array([np.linalg.norm(one) for one in arrays]))
