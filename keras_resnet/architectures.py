@@ -153,10 +153,16 @@ class Architecture:
         return 1 + self.unit_depth * sum(self.units) + 1
 
     @property
+    def stage_strides(self) -> tuple[int, ...]:
+        """Input pixels per pixel of each stage's map: 4, 8, 16, 32 or 1, 2, 4."""
+        stem = STEMS[self.stem]
+        first = stem.strides * (2 if stem.max_pool else 1)
+        return tuple(first << i for i in range(len(self.units)))
+
+    @property
     def total_stride(self) -> int:
         """Input pixels per pixel of the last stage's map."""
-        stem = STEMS[self.stem]
-        return stem.strides * (2 if stem.max_pool else 1) << (len(self.units) - 1)
+        return self.stage_strides[-1]
 
 
 def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
@@ -229,17 +235,35 @@ def with_options(
     shortcut: str | None = None,
     version: str | None = None,
     zero_init_residual: bool | None = None,
+    width: float = 1,
 ) -> Architecture:
     """`architecture` with the given options in place of its own; `None` keeps the row's.
 
+    Args:
+        architecture: A row.
+        shortcut: `"A"`, `"B"` or `"C"`.
+        version: `"v1"` or `"v1.5"`.
+        zero_init_residual: Whether residual branches start at zero.
+        width: The filters of every convolution, the first one's too, as a multiple of the row's.
+
     Raises:
-        ValueError: If a shortcut is asked of a plain net, or an option is unknown.
+        ValueError: If a shortcut is asked of a plain net, an option is unknown, or `width` does
+            not come to whole numbers of filters.
     """
     if shortcut is not None and not architecture.residual:
         raise ValueError(
             f"{architecture.name} is a plain net, without shortcuts; given shortcut={shortcut!r}. "
             "Leave it out, or take the residual net."
         )
+    if width != 1:
+        wide = [width * number for number in (architecture.first_filters, *architecture.filters)]
+        if not all(number >= 1 and number == int(number) for number in wide):
+            raise ValueError(
+                f"width={width:g} makes {', '.join(f'{number:g}' for number in wide)} filters of "
+                f"{architecture.name}'s: give one that makes whole numbers, such as 0.5 or 2."
+            )
+        first, *stages = map(int, wide)
+        architecture = replace(architecture, stem_filters=first, filters=tuple(stages))
     return replace(
         architecture,
         shortcut=architecture.shortcut if shortcut is None else shortcut,
