@@ -104,6 +104,8 @@ def _declare(hp: keras_tuner.HyperParameters, field: Field) -> None:
     if isinstance(field, Choice):
         if len(field.values) == 1:
             hp.Fixed(field.name, field.values[0])
+        elif isinstance(field.values[0], bool):  # which a keras-tuner choice makes 0 and 1
+            hp.Boolean(field.name, default=field.values[0])
         else:
             hp.Choice(field.name, list(field.values), ordered=False)
     else:

@@ -29,6 +29,7 @@ class Recipe:
     epochs: int | None = None  # passes over the training images
     batch_size: int = 128  # images per step, over all devices together
     held_out: int = 0  # training images kept for validation; the paper's 45k/5k split is 5000
+    early_stopping: int | None = None  # epochs without a lower validation error that end the run
 
     # The learning rate.
     learning_rate: float = 0.1  # the highest, per step of one whole batch; never scaled by itself
@@ -73,7 +74,8 @@ class Recipe:
                 raise ValueError(
                     f"{field} is one of {', '.join(allowed)}; given {getattr(self, field)!r}."
                 )
-        for field in ("iterations", "epochs", "batch_size", "patience", "accumulation"):
+        for_how_long = ("iterations", "epochs", "early_stopping", "patience")
+        for field in (*for_how_long, "batch_size", "accumulation"):
             number = getattr(self, field)
             if number is not None and number < 1:
                 raise ValueError(f"{field} takes a whole number of at least 1; given {number}.")
@@ -141,17 +143,29 @@ def default(network: str, dataset: str) -> str:
 
 
 def load(name_or_file: str) -> Recipe:
-    """A recipe by name, or from a JSON file of its fields; fields left out keep their defaults.
+    """A recipe by name, or from a JSON file; fields left out keep their defaults.
+
+    The file holds the fields themselves, or is a run's `job.json`, which holds them in its job.
 
     Raises:
         ValueError: If it is neither a name nor a file, or a field is unknown or of a wrong type.
     """
     if name_or_file in RECIPES:
         return RECIPES[name_or_file]
-    path = Path(name_or_file)
+    values = read(name_or_file)
+    return of_values(values["job"]["recipe"] if "job" in values else values)
+
+
+def read(file: str) -> dict[str, Any]:
+    """What a recipe file holds.
+
+    Raises:
+        ValueError: If it is no file, or no JSON object.
+    """
+    path = Path(file)
     if not path.is_file():
         raise ValueError(
-            f"There is no recipe and no file called {name_or_file!r}. "
+            f"There is no recipe and no file called {file!r}. "
             f"Recipes: {', '.join(RECIPES)}; a file holds the fields of one as JSON."
         )
     try:
@@ -160,6 +174,14 @@ def load(name_or_file: str) -> Recipe:
         raise ValueError(f"The recipe file {path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"The recipe file {path} holds no JSON object of fields.")
+    job = values.get("job", {"recipe": {}})
+    if not isinstance(job, dict) or not isinstance(job.get("recipe"), dict):
+        raise ValueError(f"The job in {path} holds no recipe.")
+    return values
+
+
+def of_values(values: Mapping[str, Any]) -> Recipe:
+    """The recipe of these fields; those left out keep their defaults."""
     return _with_values(Recipe(), values)
 
 
