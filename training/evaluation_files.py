@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from training import confusion
 from training.evaluate import Evaluation
-from training.files import replacing, write_json
+from training.files import write_csv, write_json
 
 SUMMARY = "evaluation.json"
 
@@ -41,12 +39,12 @@ def write(
     """
     images = evaluation.confusion.sum(axis=1)
     errors = ["" if math.isnan(e) else round(e, 4) for e in evaluation.class_errors.tolist()]
-    _write_csv(
+    write_csv(
         out / "classes.csv",
         [("class", "images", "error"), *zip(class_names, images.tolist(), errors, strict=True)],
     )
     rows = zip(class_names, evaluation.confusion.tolist(), strict=True)
-    _write_csv(
+    write_csv(
         out / "confusion.csv",
         [("true class", *class_names), *((name, *counts) for name, counts in rows)],
     )
@@ -59,10 +57,3 @@ def write(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_json(out / SUMMARY, {**summary, **facts})
-
-
-def _write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -47,6 +47,15 @@ def load(
     return nets
 
 
+def names(nets: Sequence[ServedModel]) -> list[str]:
+    """Each net's name, with a number where several have the same."""
+    given = [str(net.facts["network"]) for net in nets]
+    return [
+        name if given.count(name) == 1 else f"{name} ({given[: i + 1].count(name)})"
+        for i, name in enumerate(given)
+    ]
+
+
 def with_classes(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """`dataset` with its classes numbered as `labels` are; labels may hold further classes.
 
