@@ -201,7 +201,7 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"An override is key=value, such as epochs=3; given {assignment!r}.")
-        values[key.strip()] = _parse(text.strip())
+        values[key.strip()] = parse(text.strip())
     return _with_values(recipe, values)
 
 
@@ -222,7 +222,7 @@ def _with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return replace(recipe, **checked)
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """A command line's text as JSON where it is JSON (3, 0.1, true, null, [1, 2]), else itself."""
     try:
         return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
