@@ -1,8 +1,9 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there; directories that are one process's."""
 
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -36,3 +37,21 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     csv.writer(text, lineterminator="\n").writerows(rows)
     with replacing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+@contextmanager
+def claimed(lock: Path) -> Iterator[None]:
+    """Keeps a second run out of the lock's directory; it goes with the process, however that ends.
+
+    Raises:
+        OSError: If another process trains there, or the directory cannot be written.
+    """
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                f"Another process is training in {lock.parent}. Wait for it, or give another "
+                "--workdir."
+            ) from error
+        yield
