@@ -1,0 +1,159 @@
+"""`python -m training reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from training import recipes
+from training.commands import add_overrides
+from training.reproduction.experiments import EXPERIMENTS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        choices=(*EXPERIMENTS, "all"),
+        help="a table or figure of the paper, or all that the data allow",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=("cifar10", "digits", "imagenet2012", "folder"),
+        help="default: the paper's. digits: Table 6 and Figures 1, 6 and 7 in small; folder: "
+        "Tables 2 to 5 and Figure 4 on class folders of your own",
+    )
+    parser.add_argument(
+        "--data-dir", help="where the data set lies (default: TFDS_DATA_DIR, else TFDS's own)"
+    )
+    parser.add_argument(
+        "--depths", type=int, nargs="+", help="default: the paper's; of digits 20 and 56"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        help="a run of each net per seed (default: five of ResNet-110, as the paper, else one)",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help=f"for all runs: {', '.join(recipes.RECIPES)}, or a JSON file of recipe fields "
+        "(default: by network and data set)",
+    )
+    add_overrides(parser)
+    parser.add_argument(
+        "--budget",
+        type=int,
+        metavar="ITERATIONS",
+        help="cut every run to so many iterations, its schedule along with it",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/reproduce"),
+        help="a directory for each run; the same command goes on where it was",
+    )
+    parser.add_argument(
+        "--adopt",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="work directories of `train`, or directories of them: runs of the same job count",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), help="CSV, Markdown, PNG and report.html"
+    )
+    parser.add_argument(
+        "--no-train", action="store_true", help="show what the finished runs give, train nothing"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what is there and what would be trained"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training.reproduction import making, report
+    from training.reproduction.making import Request
+
+    if options.budget is not None and options.budget < 1:
+        raise ValueError(f"--budget is at least one iteration; given {options.budget}.")
+    request = Request(
+        workdir=options.workdir,
+        out=options.out,
+        dataset=options.dataset,
+        data_dir=options.data_dir,
+        depths=tuple(options.depths) if options.depths else None,
+        seeds=tuple(options.seeds) if options.seeds else None,
+        recipe=options.recipe,
+        overrides=tuple(options.overrides),
+        budget=options.budget,
+        adopted=tuple(options.adopt),
+        train=not options.no_train,
+    )
+    chosen = making.of(options.what)
+    if options.dry_run:
+        _say_what_would_be_done(request, chosen)
+        return
+    made, left_out = [], []
+    for experiment in chosen:
+        try:
+            result = making.make(experiment, request)
+        except (ValueError, OSError) as error:
+            left_out.append(f"{experiment.name}: {error}")
+            continue
+        made.append(result)
+        _print(result)
+    for reason in left_out:
+        print(f"left out: {reason}")
+    if not made:
+        raise ValueError("Nothing could be made; the reasons stand above.")
+    print(f"everything: {options.out / report.REPORT}, and CSV, Markdown and PNG beside it")
+
+
+def _print(result) -> None:
+    table = Table(title=result.title, box=SIMPLE)
+    for heading in result.headings:
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for row in result.cells:
+        table.add_row(*row)
+    Console().print(table)
+    for note in result.notes:
+        print(note)
+
+
+def _say_what_would_be_done(request, chosen) -> None:
+    from training.reproduction import jobs
+
+    planned, left_out = {}, []
+    for experiment in chosen:
+        try:
+            for _, run in request.runs(experiment):
+                planned.setdefault(run, []).append(experiment.name)
+        except (ValueError, OSError) as error:
+            left_out.append(f"{experiment.name}: {error}")
+    table = Table(title="Runs", box=SIMPLE)
+    for heading in ("run", "recipe", "state", "steps left", "for"):
+        table.add_column(heading, justify="right" if heading == "steps left" else "left")
+    total = 0
+    for run, names in planned.items():
+        all_steps = jobs.steps(run.job)
+        left = 0 if run.state in ("finished", "failed") else max(0, (all_steps or 0) - run.step)
+        total += left
+        said = f"{left:,}" if all_steps is not None or not left else "?"
+        recipe = str(jobs.describe(run.job.recipe))
+        table.add_row(run.directory.name, recipe, run.state, said, ", ".join(names))
+    Console().print(table)
+    states = [run.state for run in planned]
+    print(
+        f"{len(states)} runs: {states.count('finished')} finished, {states.count('failed')} failed,"
+        f" {states.count('begun')} begun, {states.count('missing')} missing; {total:,} steps left"
+    )
+    for reason in left_out:
+        print(f"left out: {reason}")
+    if not planned and len(left_out) == len(chosen):
+        raise ValueError("Nothing could be made; the reasons stand above.")
