@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train one network on one data set",
     "arrays": "write a small data set as .npz files, for machines without TensorFlow",
     "evaluate": "measure the error of one net, or several together, by the paper's protocols",
+    "look": "draw what goes on in a net: responses, gradients, Grad-CAM, nearest images",
     "export": "write a trained model as a SavedModel for TF Serving",
     "serve": "answer requests for the exported models",
     "predict": "ask a server what is on images",
@@ -24,6 +25,7 @@ COMMANDS = {
     "promote": "give a served model's label, `stable`, to another version",
     "rollback": "give the label back to the version that had it before",
     "benchmark": "measure speed beside what users would pick instead",
+    "reproduce": "make a table or figure of the paper: train what is missing, compare, report",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
