@@ -7,13 +7,15 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,6 +32,7 @@ Outcome = TypeVar("Outcome")
 FIGURE = "figure.png"
 RESULT = "result.json"
 ROWS = 20  # points of a loss curve
+NET_COLOURS = {"residual": "#3a6ea5", "plain": "#d1495b"}
 EXIT_CODES = "exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments; 3 NaN"
 
 
@@ -141,6 +144,27 @@ def fit(model: keras.Model, batches: Any, steps: int, title: str) -> list[float]
         callbacks=[_Bar(steps // rows * rows, title), _NoNaN()],
     )
     return [float(loss) for loss in history.history["loss"]]
+
+
+def batches(
+    inputs: np.ndarray, labels: np.ndarray, size: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches without end for `fit`, of rows drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    while True:
+        rows = generator.integers(len(labels), size=size)
+        yield inputs[rows], labels[rows]
+
+
+def draw_losses(axes: Axes, losses: Mapping[str, Sequence[float]], steps: int) -> None:
+    """Draws what `fit` returned for each net, over the steps."""
+    for net, values in losses.items():
+        ends = [steps * (point + 1) / len(values) for point in range(len(values))]
+        axes.plot(ends, values, color=NET_COLOURS[net], label=net)
+    axes.set(title="training", xlabel="step", ylabel="loss")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8)
 
 
 class _NoNaN(keras.callbacks.Callback):

@@ -1,0 +1,91 @@
+"""Sentences by language: the messages of Django's applications, as Django's package carries them.
+
+Django (BSD licence) is installed with the translations of its own interface, one catalogue per
+application and language. Nothing is copied: the catalogues are read where pip put them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polib
+
+# Families of close relatives, in the Latin alphabet, so that no script gives a language away.
+LANGUAGES = {
+    "da": "Danish",
+    "nb": "Bokmål",
+    "sv": "Swedish",
+    "de": "German",
+    "nl": "Dutch",
+    "af": "Afrikaans",
+    "es": "Spanish",
+    "gl": "Galician",
+    "pt": "Portuguese",
+    "ca": "Catalan",
+    "it": "Italian",
+    "fr": "French",
+    "cs": "Czech",
+    "sk": "Slovak",
+    "pl": "Polish",
+    "sl": "Slovenian",
+    "hr": "Croatian",
+    "fi": "Finnish",
+    "et": "Estonian",
+    "lv": "Latvian",
+}
+# A document is an application: those here train, all others test.
+TRAINING_APPLICATIONS = ("conf", "contrib/admin")
+SHORTEST = 12  # characters: less is often a name, the same in every language
+
+_MARKUP = re.compile(r"%\(\w+\)\w|%\w|\{\w*\}|<[^>]*>|&\w+;")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One translated message, in lower case, without placeholders and markup."""
+
+    text: str
+    language: str  # a key of LANGUAGES
+    application: str  # such as "contrib/auth"
+
+
+def read(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Sentence]:
+    """All translated messages of at least `SHORTEST` characters, in a fixed order.
+
+    Raises:
+        OSError: If Django is not installed.
+    """
+    found = importlib.util.find_spec("django")
+    if found is None or found.origin is None:
+        raise OSError("Django is not installed, whose catalogues this reads: pip install django")
+    root = Path(found.origin).parent
+    return [
+        Sentence(text, language, catalogue.relative_to(root).as_posix().split("/locale/")[0])
+        for language in languages
+        for catalogue in sorted(root.glob(f"**/locale/{language}/LC_MESSAGES/*.po"))
+        for text in _texts(catalogue)
+    ]
+
+
+def _texts(catalogue: Path) -> Iterator[str]:
+    for entry in polib.pofile(str(catalogue)):
+        if not entry.translated():
+            continue
+        for translation in [entry.msgstr] if entry.msgstr else entry.msgstr_plural.values():
+            text = " ".join(_MARKUP.sub(" ", translation).lower().split())
+            if len(text) >= SHORTEST and translation != entry.msgid:
+                yield text
+
+
+def split(sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
+    """Training and test sentences: no application, and no text, is in both."""
+    training = [s for s in sentences if s.application in TRAINING_APPLICATIONS]
+    known = {sentence.text for sentence in training}
+    test = [
+        s for s in sentences if s.application not in TRAINING_APPLICATIONS and s.text not in known
+    ]
+    return training, test
