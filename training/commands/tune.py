@@ -1,0 +1,182 @@
+"""`python -m training tune`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from keras_resnet import search_space
+from training import recipes
+from training.commands import add_overrides
+from training.jobs import Job
+
+KINDS = ("random", "hyperband", "bayesian", "grid")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--network", default="resnet20", help="where the search begins")
+    parser.add_argument(
+        "--dataset",
+        choices=("digits", "cifar10", "imagenet2012", "folder"),
+        default="digits",
+        help="as of `train`; its test images are never looked at",
+    )
+    parser.add_argument("--data-dir", help="as of `train`")
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        help="directory of this search; the same command goes on where it was "
+        "(default: runs/tune-<network>-<dataset>)",
+    )
+
+    space = parser.add_argument_group("search space")
+    space.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="leave a field out of the search, e.g. --fix shortcut=B; may be given several times",
+    )
+    space.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        dest="ranges",
+        metavar="FIELD=LOW:HIGH[:log]|A,B,...",
+        help="another interval or other values, e.g. --range learning_rate=0.01:0.3:log "
+        "--range seed=0,1,2; may be given several times",
+    )
+    space.add_argument("--space", action="store_true", help="print the search space and end")
+
+    tuner = parser.add_argument_group("search")
+    tuner.add_argument("--tuner", choices=KINDS, default="random", help="keras-tuner's, by kind")
+    tuner.add_argument(
+        "--trials",
+        type=int,
+        help="at most (default: 20; all of a grid; hyperband's follow from --epochs)",
+    )
+    tuner.add_argument("--factor", type=int, default=3, help="hyperband: one of so many goes on")
+    tuner.add_argument("--seed", type=int, default=0, help="of what the tuner draws")
+    tuner.add_argument("--keep", type=int, default=3, help="best runs that keep their checkpoints")
+
+    trial = parser.add_argument_group("each trial")
+    length = trial.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs",
+        type=int,
+        default=10,
+        help="passes over the training images, instead of the "
+        "recipe's; the schedules shrink with them",
+    )
+    length.add_argument("--iterations", type=int, help="steps, instead of epochs")
+    trial.add_argument(
+        "--early-stopping",
+        type=int,
+        default=5,
+        metavar="EPOCHS",
+        help="end a trial after so many epochs without a lower validation error; 0: never",
+    )
+    trial.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="everything that is not searched (default: by network and data set)",
+    )
+    add_overrides(trial)
+    trial.add_argument("--deterministic", action="store_true", help="as of `train`")
+    trial.add_argument(
+        "--checkpoint-steps", type=int, default=100, help="steps that a kill costs at most"
+    )
+    trial.add_argument(
+        "--strategy", choices=("auto", "one", "mirrored"), default="auto", help="as of `train`"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training.tuning import space
+
+    fields = space.narrowed(search_space.fields(options.network), options.fix, options.ranges)
+    if options.space:
+        Console().print(_space_table(fields))
+        return
+
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # the trials', each in its process
+    from training.tuning import comparison, picture, records, report, search
+    from training.tuning.display import SearchProgress
+
+    directory = options.workdir or Path("runs", f"tune-{options.network}-{options.dataset}")
+    trials = options.trials
+    if trials is None and options.tuner in ("random", "bayesian"):
+        trials = 20
+    plan = search.Plan(
+        job=Job(options.network, options.dataset, _recipe(options), data_dir=options.data_dir),
+        space=fields,
+        tuner=options.tuner,
+        trials=trials,
+        factor=options.factor,
+        seed=options.seed,
+        keep=options.keep,
+        strategy=options.strategy,
+        checkpoint_steps=options.checkpoint_steps,
+        deterministic=options.deterministic,
+    )
+    title = f"{options.network} on {options.dataset}"
+    with SearchProgress(title, trials, records.read_all(directory)) as progress:
+        if search.is_chief():
+            progress.note(
+                "chief: waiting for workers. Should one be lost, start it again with the same "
+                "KERASTUNER_TUNER_ID: the search waits for it, and its trial goes on."
+            )
+        ended = search.search(plan, directory, progress)
+    if search.is_worker():
+        return  # the chief reports
+
+    groups = comparison.compare(ended, options.network)
+    report.write_trials(ended, directory)
+    report.write_comparison(groups, directory)
+    best = report.write_best(ended, directory, options.data_dir)
+    if best is None:
+        raise ValueError(
+            f"None of the {len(ended)} trials completed: {directory / report.TRIALS} has the "
+            f"reasons, {directory}/trial_*/log.txt what they printed."
+        )
+    picture.draw(ended, groups, directory / "search.png")
+    console = Console()
+    console.print(report.trials_table(ended))
+    console.print(report.comparison_table(groups))
+    for record in ended:
+        if not record.completed:
+            print(f"trial {record.trial} failed: {record.ended}")
+    model = records.run_of(directory, records.best_first(ended)[0].run) / "model.keras"
+    print(f"everything: {directory}/ (search.png, {report.TRIALS}, {report.COMPARISON})")
+    print(f"the best once more: python -m training train --recipe {best}")
+    where = f" --data-dir {options.data_dir}" if options.data_dir else ""
+    print(
+        "its test error, which no trial has looked at: python -m training evaluate "
+        f"--model {model} --dataset {options.dataset}{where}"
+    )
+
+
+def _recipe(options: argparse.Namespace) -> recipes.Recipe:
+    """The trials', but for the fields of the search."""
+    recipe = recipes.load(options.recipe or recipes.default(options.network, options.dataset))
+    length = {"epochs": options.epochs, "iterations": None}
+    if options.iterations is not None:
+        length = {"epochs": None, "iterations": options.iterations}
+    recipe = replace(recipe, **length, early_stopping=options.early_stopping or None)
+    return recipes.override(recipe, options.overrides)
+
+
+def _space_table(fields: list[search_space.Field]) -> Table:
+    table = Table(title="The search space", box=SIMPLE)
+    for heading in ("field", "values", "meaning"):
+        table.add_column(heading)
+    for field in fields:
+        table.add_row(field.name, str(field), field.meaning)
+    return table

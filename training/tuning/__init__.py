@@ -1,0 +1,1 @@
+"""The search over shortcuts and what surrounds them: keras-tuner decides, `train` trains."""

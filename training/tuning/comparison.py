@@ -1,0 +1,80 @@
+"""The paper's question asked of a search: what does each kind of shortcut come to?"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keras_resnet import search_space
+from keras_resnet.architectures import Architecture
+from keras_resnet.search_space import PLAIN
+from training.tuning.records import Record, best_first
+
+SHORTCUTS = ("A", "B", "C", PLAIN)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one kind of shortcut. Errors are in per cent of the held-out images."""
+
+    shortcut: str
+    trials: int  # that completed
+    failed: int
+    errors: tuple[float, ...]  # best first
+    best: Record | None
+    extra: tuple[int, ...]  # parameters more than with A, of each different network
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.mean(self.errors) if self.errors else None
+
+    @property
+    def spread(self) -> float | None:
+        """The sample standard deviation, of two trials at least."""
+        return statistics.stdev(self.errors) if len(self.errors) > 1 else None
+
+
+def compare(records: Sequence[Record], network: str) -> list[Group]:
+    """A group per shortcut that was tried; of runs that several trials went on with, the last.
+
+    Args:
+        records: A search's.
+        network: Where it began.
+    """
+    found = []
+    last = {record.run: record for record in records if record.completed}  # in their order
+    for shortcut in SHORTCUTS:
+        mine = [r for r in records if r.values.get("shortcut") == shortcut]
+        if not mine:
+            continue
+        completed = best_first(r for r in last.values() if r.values["shortcut"] == shortcut)
+        rows = [search_space.architecture(network, record.values) for record in completed]
+        found.append(
+            Group(
+                shortcut=shortcut,
+                trials=len(completed),
+                failed=sum(not record.completed for record in mine),
+                errors=tuple(sorted(record.validation_error for record in completed)),
+                best=completed[0] if completed else None,
+                extra=tuple(sorted({shortcut_parameters(row) for row in rows})),
+            )
+        )
+    return found
+
+
+def shortcut_parameters(row: Architecture) -> int:
+    """Trainable parameters of a network's shortcuts, section 3.3: what B and C cost beyond A.
+
+    A projection from c to d channels has c * d weights and its batch norm 2 * d.
+    """
+    if row.shortcut in (None, "A"):
+        return 0
+    total, channels = 0, row.first_filters
+    for stage, (units, outputs) in enumerate(zip(row.units, row.stage_outputs, strict=True)):
+        for unit in range(units):
+            grows = channels != outputs or (unit == 0 and stage > 0)  # then height, too
+            if row.shortcut == "C" or grows:
+                total += channels * outputs + 2 * outputs
+            channels = outputs
+    return total

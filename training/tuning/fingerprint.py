@@ -1,0 +1,83 @@
+"""What a search's directory is about, so that another search is not mixed into it.
+
+keras-tuner reloads whatever it finds, also under another search space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.datasets import ArraySplit, FileSplit, Split
+from training.files import write_json
+
+FILE_NAME = "search.json"
+PATIENCE_SECONDS = 600  # of a worker whose chief still reads the data
+
+
+def of_images(split: Split) -> str:
+    """The images and their labels in few characters: by content if in memory, else by name."""
+    digest = hashlib.sha256()
+    if isinstance(split, ArraySplit):
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    elif isinstance(split, FileSplit):
+        for path, label in zip(split.paths, split.labels, strict=True):
+            file = Path(path)
+            digest.update(
+                f"{file.parent.name}/{file.name} {label} {file.stat().st_size}\n".encode()
+            )
+    else:
+        digest.update(f"{split.builder.info.full_name} {split.instruction}".encode())
+    return f"{split.examples} images, sha256 {digest.hexdigest()[:16]}"
+
+
+def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:
+    """Writes what the directory's search is, or checks that it is the same.
+
+    Args:
+        directory: The search's.
+        mine: Plain JSON values, some of them objects of such.
+        first: Whether this process may write it; a worker waits for its chief to.
+
+    Raises:
+        ValueError: If the directory holds another search.
+        OSError: If the chief does not write it in ten minutes.
+    """
+    path = directory / FILE_NAME
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not first and not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} has not been written: is the chief of this search running?")
+        time.sleep(0.5)
+    if not path.exists():
+        write_json(path, dict(mine))
+        return
+    ours, theirs = (_flat(values) for values in (mine, json.loads(path.read_text())))
+    different = [
+        f"{key} ({theirs.get(key)} there, {ours.get(key)} here)"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
+    if different:
+        raise ValueError(
+            f"{directory} holds another search: it differs in {'; '.join(different)}. Give another "
+            "--workdir, or the same arguments to go on with it."
+        )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"recipe": {"epochs": 3}}` as `{"recipe.epochs": 3}`, as JSON would have it."""
+    found: dict[str, Any] = {}
+    for key, value in json.loads(json.dumps(values)).items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            found[key] = value
+    return found

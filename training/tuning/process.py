@@ -1,0 +1,114 @@
+"""A trial in a process of its own, so that nothing that befalls it befalls the search.
+
+The search starts `python -m training.tuning.process ORDER.json`; the trial trains by `train`, as
+everything here does. Its standard input is a pipe that the search holds open: when the search is
+gone, however it ended, the pipe closes and the trial ends with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from training import jobs
+from training.errors import PreemptedError
+from training.files import write_json
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a trial's process is to do; absolute paths."""
+
+    job: dict[str, Any]  # as of `jobs.values`, and data_dir
+    workdir: str
+    pause_after: int | None  # epochs; None: to the end
+    strategy: str
+    checkpoint_steps: int
+    deterministic: bool
+
+
+def start(order: Order, order_file: Path, log_file: Path) -> int:
+    """Runs the order to its end; SIGTERM is handed on. Returns the exit code, as `Popen` does.
+
+    Args:
+        order: What to do.
+        order_file: Where to write it.
+        log_file: What the process prints is added to it.
+    """
+    write_json(order_file, asdict(order))
+    paths = [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "training.tuning.process", str(order_file)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is the search's affair
+        )
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def why(code: int, log_file: Path) -> str:
+    """A failed trial's reason, in a line."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+    lines = [line for line in log_file.read_text(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return f"its process ended with exit code {code}"
+    return lines[-1].strip().removeprefix("python -m training tune: ")
+
+
+def _end_with_the_search() -> None:
+    def wait() -> None:
+        os.read(0, 1)  # not sys.stdin, whose lock would stop the interpreter from ending
+        os._exit(PreemptedError.exit_code)  # a run may be killed at any moment
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _train(options: argparse.Namespace) -> None:
+    from training import engines
+    from training.train import train
+
+    order = Order(**json.loads(options.order.read_text()))
+    if order.deterministic:
+        engines.make_deterministic()
+    train(
+        jobs.of_values(order.job),
+        Path(order.workdir),
+        strategy=engines.strategy(order.strategy),
+        checkpoint_steps=order.checkpoint_steps,
+        pause_after=order.pause_after,
+        look_at_test=False,
+    )
+
+
+def main() -> int:
+    from training.__main__ import run
+
+    _end_with_the_search()
+    return run(argparse.Namespace(command="tune", run=_train, order=Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

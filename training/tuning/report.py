@@ -1,0 +1,123 @@
+"""What a person wants to read of a search: tables, their CSV files, the best trial's job."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from training.files import write_csv, write_json
+from training.tuning import records
+from training.tuning.comparison import Group
+from training.tuning.records import Record, best_first
+
+TRIALS = "trials.csv"
+COMPARISON = "comparison.csv"
+BEST = "best.json"
+
+
+def in_order(ended: Sequence[Record]) -> list[Record]:
+    """The best first, the failed ones last."""
+    return [*best_first(ended), *(record for record in ended if not record.completed)]
+
+
+def _fields(ended: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in ended for name in record.values))
+
+
+def write_trials(ended: Sequence[Record], directory: Path) -> None:
+    """`trials.csv`, a row per trial, the best first."""
+    fields = _fields(ended)
+    rest = ("parameters", "epochs", "steps", "ended", "seconds", "finished", "tuner", "run")
+    rows: list[Sequence[object]] = [("trial", "status", "validation_error", *fields, *rest)]
+    for record in in_order(ended):
+        error = "" if math.isnan(record.validation_error) else round(record.validation_error, 4)
+        values = [record.values.get(field, "") for field in fields]
+        rows.append(
+            (record.trial, record.status, error, *values, *(getattr(record, n) for n in rest))
+        )
+    write_csv(directory / TRIALS, rows)
+
+
+def trials_table(ended: Sequence[Record]) -> Table:
+    """The same for a terminal, without fields that all trials share, and without reasons."""
+    fields = [
+        name for name in _fields(ended) if len({record.values.get(name) for record in ended}) > 1
+    ]
+    table = Table(title="Trials, by validation error", box=SIMPLE)
+    for heading in ("trial", "error, %", *fields, "parameters", "epochs", "steps"):
+        table.add_column(heading, justify="right")
+    table.add_column("ended")
+    for record in in_order(ended):
+        error = f"{record.validation_error:.2f}" if record.completed else "–"
+        values = [str(record.values.get(field, "–")) for field in fields]
+        table.add_row(
+            record.trial,
+            error,
+            *values,
+            f"{record.parameters:,}" if record.completed else "–",
+            str(record.epochs or "–"),
+            str(record.steps or "–"),
+            record.ended if record.completed else "failed",
+        )
+    return table
+
+
+def write_comparison(groups: Sequence[Group], directory: Path) -> None:
+    """`comparison.csv`, a row per shortcut."""
+    headings = ("shortcut", "trials", "failed", "mean", "std", "best", "best_trial")
+    rows: list[Sequence[object]] = [(*headings, "extra_parameters")]
+    for group in groups:
+        numbers = (group.mean, group.spread, min(group.errors, default=None))
+        rows.append(
+            (
+                group.shortcut,
+                group.trials,
+                group.failed,
+                *("" if number is None else round(number, 4) for number in numbers),
+                group.best.trial if group.best else "",
+                " ".join(map(str, group.extra)),
+            )
+        )
+    write_csv(directory / COMPARISON, rows)
+
+
+def comparison_table(groups: Sequence[Group]) -> Table:
+    """The same for a terminal."""
+    table = Table(title="Validation error by shortcut, %", box=SIMPLE)
+    for heading in ("shortcut", "trials", "failed", "mean ± std", "best", "parameters beyond A"):
+        table.add_column(heading, justify="right")
+    for group in groups:
+        spread = "" if group.spread is None else f" ± {group.spread:.2f}"
+        ends = dict.fromkeys((group.extra[0], group.extra[-1])) if group.extra else ()
+        table.add_row(
+            group.shortcut,
+            str(group.trials),
+            str(group.failed),
+            "–" if group.mean is None else f"{group.mean:.2f}{spread}",
+            f"{min(group.errors):.2f}" if group.errors else "–",
+            " to ".join(f"{number:,}" for number in ends) or "–",
+        )
+    return table
+
+
+def write_best(ended: Sequence[Record], directory: Path, data_dir: str | None) -> Path | None:
+    """`best.json`: the best trial's job, which `train --recipe` runs again; `None` without any.
+
+    Args:
+        ended: The trials.
+        directory: The search's.
+        data_dir: Where its data lay, so that the file alone is enough.
+    """
+    if not best_first(ended):
+        return None
+    run = records.run_of(directory, best_first(ended)[0].run)
+    found = json.loads((run / "job.json").read_text())
+    if data_dir is not None:
+        found["job"]["data_dir"] = str(Path(data_dir).expanduser().absolute())
+    write_json(directory / BEST, found)
+    return directory / BEST

@@ -1,0 +1,155 @@
+"""A whole search: one directory, one oracle, any number of workers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import keras_tuner
+
+from keras_resnet.search_space import Field
+from keras_resnet.tuning import declare
+from training import datasets
+from training.files import claimed
+from training.jobs import Job
+from training.tuning import fingerprint, oracles, records, report, space
+from training.tuning.oracles import Durable
+from training.tuning.records import Record
+from training.tuning.tuner import Conditions, TrialTuner, Watcher
+
+HELD_OUT = 10  # one of so many training images: 5,000 of CIFAR-10's, as the paper has it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is searched, how, and how much of it stays on disk."""
+
+    job: Job  # where the search begins; its recipe is that of every trial, but for the space
+    space: Sequence[Field]
+    tuner: str  # a key of `oracles.ORACLES`
+    trials: int | None = None  # at most; None: all of a grid, what hyperband comes to
+    factor: int = 3  # hyperband: one of so many goes on
+    seed: int = 0  # of what the tuner draws
+    keep: int = 3  # best runs that keep their checkpoints
+    strategy: str = "auto"
+    checkpoint_steps: int = 100
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        recipe = self.job.recipe
+        if self.tuner not in oracles.ORACLES:
+            raise ValueError(f"tuner is one of {', '.join(oracles.ORACLES)}; given {self.tuner!r}.")
+        if self.tuner == "hyperband":
+            if recipe.epochs is None or recipe.epochs < self.factor or self.factor < 2:
+                raise ValueError(
+                    "hyperband stops trials after whole epochs, the shortest after one of factor "
+                    f"at least: give --epochs of at least --factor, and a factor of at least 2; "
+                    f"given epochs={recipe.epochs}, factor={self.factor}."
+                )
+            if self.trials is not None:
+                raise ValueError("hyperband's number of trials follows from its epochs.")
+        elif self.trials is None and self.tuner != "grid":
+            raise ValueError(f"{self.tuner} never ends by itself: give it a number of trials.")
+        if self.tuner == "grid":
+            endless = [f.name for f in self.space if not isinstance(f, space.Choice)]
+            if endless:
+                raise ValueError(
+                    f"A grid needs values, and {', '.join(endless)} has an interval: list some, as "
+                    "in --range learning_rate=0.05,0.1,0.2, or --fix it."
+                )
+        for name in ("trials", "keep"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"{name} takes a number of at least 1; given {number}.")
+        space.check(self.job, self.space)
+
+
+def with_validation(job: Job) -> tuple[Job, str]:
+    """`job` with images held out if it has none yet; and the training images' fingerprint.
+
+    Raises:
+        OSError: If the data are missing.
+    """
+    dataset = datasets.load(job.dataset, job.data_dir)
+    images = fingerprint.of_images(dataset.train)
+    if dataset.validation is None and job.recipe.held_out == 0:
+        held_out = dataset.train.examples // HELD_OUT
+        job = replace(job, recipe=replace(job.recipe, held_out=held_out))
+    return job, images
+
+
+def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
+    """Searches, or goes on with what `directory` holds of the same search; all that ended.
+
+    With keras-tuner's `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT`
+    in the environment this process is the chief, who only answers, or a worker of a search on
+    several machines, which all see the same `directory`.
+
+    Raises:
+        ValueError: If the plan cannot be, or the directory holds another search.
+        OSError: If the data are missing, or another process works there.
+        training.errors.PreemptedError: If the system wants the machine back.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    name = os.environ.get("KERASTUNER_TUNER_ID", "tuner0")
+    with claimed(directory / f".{name}.lock"):
+        job, images = with_validation(plan.job)
+        plan = replace(plan, job=job)
+        fingerprint.claim(directory, _described(plan, images), first=not is_worker())
+        hyperparameters = keras_tuner.HyperParameters()
+        declare(hyperparameters, plan.space)
+
+        def after_trial(oracle: Durable) -> None:
+            ended = records.read_all(directory)
+            records.prune(directory, ended, plan.keep, oracle.needed())
+            report.write_trials(ended, directory)
+
+        oracle = oracles.make(
+            plan.tuner,
+            hyperparameters,
+            seed=plan.seed,
+            trials=plan.trials,
+            epochs=job.recipe.epochs,
+            factor=plan.factor,
+            after_trial=after_trial,
+        )
+        conditions = Conditions(
+            job, plan.space, plan.strategy, plan.checkpoint_steps, plan.deterministic
+        )
+        with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from ..."
+            tuner = TrialTuner(oracle, directory.absolute(), conditions, watcher)
+        oracle.verbose = 0  # the watcher says more
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)  # of failed trials
+            tuner.search()
+        return records.read_all(directory)
+
+
+def is_worker() -> bool:
+    """Whether another process, the chief, chooses the trials."""
+    return "KERASTUNER_ORACLE_IP" in os.environ and not is_chief()
+
+
+def is_chief() -> bool:
+    """Whether this process chooses trials for others: keras-tuner knows it by its name."""
+    name = os.environ.get("KERASTUNER_TUNER_ID", "")
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" in name
+
+
+def _described(plan: Plan, images: str) -> dict[str, object]:
+    """What must not change between two calls; the number of trials may grow."""
+    return {
+        "network": plan.job.network,
+        "dataset": plan.job.dataset,
+        "training_images": images,
+        "space": space.as_text(plan.space),
+        "recipe": asdict(plan.job.recipe),
+        "tuner": plan.tuner,
+        "factor": plan.factor if plan.tuner == "hyperband" else None,
+        "seed": plan.seed,
+    }
