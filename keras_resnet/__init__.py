@@ -27,6 +27,8 @@ from keras_resnet.applications import (
 from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
 from keras_resnet.inference import fold_batch_norm
 from keras_resnet.preprocessing import decode_predictions, preprocess_input
+from keras_resnet.scanned import Stage
+from keras_resnet.transfer import copy_weights
 
 __version__ = "0.1.0"
 
@@ -54,8 +56,10 @@ __all__ = [
     "ResNet110",
     "ResNet152",
     "ResNet1202",
+    "Stage",
     "analysis",
     "cifar_architecture",
+    "copy_weights",
     "decode_predictions",
     "fold_batch_norm",
     "porting",

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_resnet.scanned import Stage
+
 # Their kernels end in the outputs' axis, so that a scale per output multiplies the kernel.
 FOLDABLE = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
 
@@ -53,6 +55,11 @@ def _obstacles(model: Any, where: str) -> Iterator[str]:
             reason = _obstacle(layer, graph, uses, makers, calls)
             if reason:
                 yield f"{layer.name} {reason}"
+        elif isinstance(layer, Stage):
+            yield (
+                f"{layer.name} runs its units in a loop: build the net without scan=True and give "
+                "it the weights by keras_resnet.copy_weights"
+            )
         elif any(
             isinstance(inner, layers.BatchNormalization)
             for inner in layer._flatten_layers(include_self=False)

@@ -1,31 +1,20 @@
-"""Other checkpoints' arrays <-> our layers; a model is touched once everything fits.
-
-Between the two stands a plain dict by our own names and shapes, whatever the file was:
-`{"conv2_block1_1_conv/kernel": (kh, kw, in, out), "conv1_bn/gamma": (C,), ...}`.
-"""
+"""Other checkpoints' arrays <-> arrays by our own names and shapes, which `transfer` assigns."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_resnet import analysis, blocks
+from keras_resnet.transfer import LAYERS, TOP, arrays_of
 
-LOGGER = logging.getLogger("keras_resnet")
-
-# Our layers with weights; others in a model, in front of the network for example, are the user's.
-LAYERS = re.compile(r"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|predictions")
-TOP = "predictions"
 V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
 METADATA_VERSION = "keras_resnet.version"  # in the header of our .safetensors files
-FIRST_KERNEL = "conv1_conv/kernel"
 
 KERAS_APPLICATIONS_EPSILON = 1.001e-5  # of its batch norms, in keras.applications' resnet.py
 
@@ -85,16 +74,16 @@ def to_torchvision(model: keras.Model) -> dict[str, np.ndarray]:
     `version="v1.5"` and shortcut `"B"` as torchvision has; of CIFAR-10 code with option A too,
     where the top is called `fc`. Arrays are copies.
     """
-    arrays = {}
-    for key, variable in _variables(model).items():
+    torch_arrays = {}
+    for key, array in arrays_of(model).items():
         layer, _, name = key.partition("/")
         kind = "bn" if layer.endswith("_bn") else "kernel"
         theirs = {ours: torch for torch, ours in TORCH_VARIABLES[kind].items()}[name]
-        array = np.array(keras.ops.convert_to_numpy(variable))
-        arrays[f"{_torchvision_layer(layer)}.{theirs}"] = _swap_kernel_axes(array, to_torch=True)
+        place = _torchvision_layer(layer)
+        torch_arrays[f"{place}.{theirs}"] = _swap_kernel_axes(array, to_torch=True)
         if name == "moving_variance":
-            arrays[f"{_torchvision_layer(layer)}.{TORCH_UNUSED}"] = np.array(0, np.int64)
-    return arrays
+            torch_arrays[f"{place}.{TORCH_UNUSED}"] = np.array(0, np.int64)
+    return torch_arrays
 
 
 def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -177,82 +166,6 @@ def _keras_applications_order(units: Sequence[int]) -> Iterator[str]:
             yield from (f"{name}_{i}_conv" for i in last)
             yield from (f"{name}_{i}_bn" for i in last)
     yield TOP
-
-
-def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Gives the model the arrays, after checking that every one fits and none is missing.
-
-    Two rules for a model that differs from the file's at its ends:
-
-    - Top: arrays of a top are ignored by a model without, and skipped, said in the log, by one of
-      another number of classes, whose top keeps its random weights.
-    - Input: from RGB kernels, one channel (grey) gets their sum, so that a grey image gives what
-      its three equal channels would give; a fourth channel (RGBA) gets zeros, so that it has no
-      influence before training.
-
-    Args:
-        model: One of ours.
-        arrays: By our names.
-        source: What to call the arrays in errors, such as the file's path.
-
-    Raises:
-        ValueError: If an array is missing, left over, or has another shape or type; the model is
-            then as it was.
-    """
-    variables = _variables(model)
-    fitting = dict(arrays)
-    top = {f"{TOP}/kernel", f"{TOP}/bias"}
-    if not top <= variables.keys():
-        fitting = {key: array for key, array in fitting.items() if key not in top}
-    elif top <= fitting.keys() and any(
-        fitting[key].shape[-1:] != tuple(variables[key].shape)[-1:] for key in top
-    ):
-        LOGGER.warning(
-            "The top of %s has %s classes and the model %s: it is skipped, and the model's keeps "
-            "its random weights.",
-            source,
-            fitting[f"{TOP}/bias"].size,
-            variables[f"{TOP}/bias"].shape[0],
-        )
-        variables = {key: variable for key, variable in variables.items() if key not in top}
-        fitting = {key: array for key, array in fitting.items() if key not in top}
-    if FIRST_KERNEL in fitting and FIRST_KERNEL in variables:
-        channels = variables[FIRST_KERNEL].shape[2]
-        fitting[FIRST_KERNEL] = _adapt_channels(fitting[FIRST_KERNEL], channels)
-
-    for key in (key for key in variables if key not in fitting):
-        hint = " Give include_top=False for a file without a top." if key in top else ""
-        raise ValueError(f"{source} does not fit {model.name}: the array {key!r} is missing.{hint}")
-    for key in (key for key in fitting if key not in variables):
-        raise ValueError(f"{source} does not fit {model.name}: it has no place for {key!r}.")
-    for key, variable in variables.items():
-        array = fitting[key]
-        if array.shape != tuple(variable.shape) or array.dtype.kind != "f":
-            raise ValueError(
-                f"{source} does not fit {model.name}: the array {key!r} is {array.dtype} of shape "
-                f"{array.shape}; it takes floating-point numbers of shape {tuple(variable.shape)}."
-            )
-    for key, variable in variables.items():
-        variable.assign(fitting[key])
-
-
-def _variables(model: keras.Model) -> dict[str, Any]:
-    return {
-        f"{layer.name}/{variable.name}": variable
-        for layer in analysis.walk(model)
-        if LAYERS.fullmatch(layer.name)
-        for variable in layer.weights
-    }
-
-
-def _adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """(kh, kw, 3, filters) -> (kh, kw, channels, filters) for 1 or 4 channels; see `assign`."""
-    if kernel.ndim != 4 or kernel.shape[2] != 3 or channels not in (1, 4):
-        return kernel
-    if channels == 1:
-        grey: np.ndarray = np.sum(kernel, axis=2, keepdims=True, dtype=kernel.dtype)
-        return grey
-    return np.concatenate([kernel, np.zeros_like(kernel[:, :, :1])], axis=2)
 
 
 def _fold_biases(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

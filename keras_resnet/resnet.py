@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_resnet import blocks
 from keras_resnet.architectures import STEMS, Architecture, is_positive_integer
+from keras_resnet.scanned import Stage
 
 # Keras walks a functional graph recursively, a frame per layer and three layers per convolution,
 # so a flat net of more than some 300 layers meets Python's limit of 1000 frames, when it is built
@@ -27,6 +28,7 @@ def build(
     classes: int | None = None,
     classifier_activation: Any = "softmax",
     name: str | None = None,
+    scan: bool = False,
 ) -> keras.Model:
     """The network of `architecture` with random weights (`he_normal`, as in He et al. 2015).
 
@@ -44,6 +46,7 @@ def build(
         classes: Outputs of the top. Default: the stem's, 1000 or 10.
         classifier_activation: Activation of the top; `None` for logits.
         name: The model's name. Default: the row's.
+        scan: Run the units of a stage after its first as one layer, `keras_resnet.scanned.Stage`.
 
     Returns:
         A functional `keras.Model`: (N, H, W, C) -> (N, classes) with a top.
@@ -65,7 +68,7 @@ def build(
         zip(architecture.units, architecture.filters, strict=True), start=2
     ):
         # ImageNet, basic: conv2_x (N, 56, 56, 64) .. conv5_x (N, 7, 7, 512)
-        x = _stage(x, architecture, number, units, filters)
+        x = _stage(x, architecture, number, units, filters, scan)
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)  # (N, C)
         x = layers.Dense(  # (N, classes)
@@ -155,18 +158,31 @@ def _stem(x: Any, architecture: Architecture) -> Any:
     return x
 
 
-def _stage(x: Any, architecture: Architecture, number: int, units: int, filters: int) -> Any:
+def _stage(
+    x: Any, architecture: Architecture, number: int, units: int, filters: int, scan: bool
+) -> Any:
     """`units` units; every stage but the first (conv2_x) halves height and width."""
     stage = f"conv{number}"
+    if scan and units > 1:
+        x = _units(x, architecture, range(1, 2), filters, stage)  # may change the shape
+        unit = _model(x, architecture, range(2, 3), filters, stage, name=f"{stage}_block2")
+        return Stage(unit, units - 1, name=f"{stage}_units2to{units}")(x)
     if architecture.depth <= DEEPEST_FLAT:
         return _units(x, architecture, range(1, units + 1), filters, stage)
     for first in range(1, units + 1, UNITS_PER_SECTION):
         section = range(first, min(first + UNITS_PER_SECTION, units + 1))
-        inside = keras.Input(x.shape[1:], dtype=x.dtype)
-        outside = _units(inside, architecture, section, filters, stage)
         name = f"{stage}_units{section[0]}to{section[-1]}"
-        x = keras.Model(inside, outside, name=name)(x)
+        x = _model(x, architecture, section, filters, stage, name)(x)
     return x
+
+
+def _model(
+    x: Any, architecture: Architecture, section: range, filters: int, stage: str, name: str
+) -> keras.Model:
+    """Units as a model of its own, to be called with tensors like x."""
+    inside = keras.Input(x.shape[1:], dtype=x.dtype)
+    outside = _units(inside, architecture, section, filters, stage)
+    return keras.Model(inside, outside, name=name)
 
 
 def _units(x: Any, architecture: Architecture, section: range, filters: int, stage: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import keras_files, porting, torch_files
+from keras_resnet import keras_files, porting, torch_files, transfer
 from keras_resnet.architectures import TABLE, Architecture
 from keras_resnet.published import ROWS, Row, fetch, rows
 
@@ -158,14 +158,14 @@ def _recorded_version(path: str) -> str | None:
 def load(
     model: keras.Model, source: Row | str, architecture: Architecture, include_top: bool = True
 ) -> None:
-    """Gives a model the weights of a row or a file; see `porting.assign` for what fits.
+    """Gives a model the weights of a row or a file; see `transfer.assign` for what fits.
 
     Raises:
         ValueError: If the file is damaged or does not fit; the model is then as it was.
         OSError: If the file cannot be fetched or read.
     """
     path = fetch(source, include_top) if isinstance(source, Row) else source
-    porting.assign(model, read(path, architecture), path)
+    transfer.assign(model, read(path, architecture), path)
 
 
 def read(path: str, architecture: Architecture) -> dict[str, np.ndarray]:

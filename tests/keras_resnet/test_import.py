@@ -24,7 +24,7 @@ before = set(sys.modules)
 import keras_resnet
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
-EXTRAS = ("shortcut", "version", "zero_init_residual")
+EXTRAS = {"shortcut": None, "version": None, "zero_init_residual": None, "scan": False}
 NAMED = [name for name in keras_resnet.__all__ if name.lower() in TABLE]
 PLACE = re.compile(r"Table \d|Fig\. \d|[Ss]ection \d")
 
@@ -67,7 +67,7 @@ def test_signatures_are_those_of_keras_applications(name):
     assert ours["name"].default == row.name
     assert ours["classes"].default == (1000 if row.stem == "imagenet" else 10)
     extras = {argument.name: argument.default for argument in ours.values()}
-    assert {extra: extras[extra] for extra in EXTRAS} == dict.fromkeys(EXTRAS)
+    assert {extra: extras[extra] for extra in EXTRAS} == EXTRAS
     assert len(ours) == len(theirs) + len(EXTRAS)
 
 

@@ -17,7 +17,7 @@ from weight_samples import (
 )
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResNet18, porting
+from keras_resnet import CifarResNet, ResNet18, porting, transfer
 
 DEPTHS = (18, 34, 50, 101, 152)
 
@@ -30,7 +30,7 @@ def test_torchvision_state_dicts_fit_completely(depth):
     assert model.count_params() == sum(
         array.size for name, array in arrays.items() if not name.endswith("num_batches_tracked")
     )
-    porting.assign(model, porting.from_torch(arrays), "the state dict")
+    transfer.assign(model, porting.from_torch(arrays), "the state dict")
     for value in values(model):  # everything random or 1 became 0
         assert not value.any()
     assert {name: array.shape for name, array in porting.to_torchvision(model).items()} == shapes
@@ -41,7 +41,7 @@ def test_there_and_back_changes_nothing(prefix):
     arrays = state_dict(cifar_shapes(14))
     model = CifarResNet(14)
     prefixed = {prefix + name: array for name, array in arrays.items()}
-    porting.assign(model, porting.from_torch(prefixed), "the state dict")
+    transfer.assign(model, porting.from_torch(prefixed), "the state dict")
     back = porting.to_torchvision(model)
     for name, array in arrays.items():
         if not name.endswith("num_batches_tracked"):
@@ -54,8 +54,8 @@ def test_a_convolutions_bias_is_folded_exactly():
     arrays = state_dict(cifar_shapes(8))
     bias = rng.normal(size=16).astype("float32")
     plain, biased = CifarResNet(8), CifarResNet(8)
-    porting.assign(plain, porting.from_torch(arrays), "without")
-    porting.assign(biased, porting.from_torch(arrays | {"conv1.bias": bias}), "with")
+    transfer.assign(plain, porting.from_torch(arrays), "without")
+    transfer.assign(biased, porting.from_torch(arrays | {"conv1.bias": bias}), "with")
     x = images((2, 32, 32, 3))
     layers = ["conv1_conv", "conv1_bn"]
     convolution, norm = (plain.get_layer(name) for name in layers)
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_touched(change, message):
     model = CifarResNet(8)
     before = values(model)
     with pytest.raises(ValueError, match=message):
-        porting.assign(model, porting.from_torch(arrays), "file")
+        transfer.assign(model, porting.from_torch(arrays), "file")
     for found, expected in zip(values(model), before, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -157,7 +157,7 @@ def test_imagenet_outputs_are_pytorchs(depth, version):
         version=version,
         input_shape=(96, 64, 3),
     )
-    porting.assign(model, porting.from_torch(arrays), "the state dict")
+    transfer.assign(model, porting.from_torch(arrays), "the state dict")
     x = images((2, 96, 64, 3))
     assert relative_error(outputs(model, x), torch_forward(arrays, x, version or "v1")) < 1e-4
 
@@ -165,7 +165,7 @@ def test_imagenet_outputs_are_pytorchs(depth, version):
 def test_cifar_outputs_are_pytorchs():
     arrays = state_dict(cifar_shapes(20))
     model = CifarResNet(20, classifier_activation=None)
-    porting.assign(model, porting.from_torch(arrays), "the state dict")
+    transfer.assign(model, porting.from_torch(arrays), "the state dict")
     x = images((2, 32, 32, 3))
     assert relative_error(outputs(model, x), torch_forward(arrays, x, "v1")) < 1e-4
 

@@ -1,0 +1,127 @@
+"""What test_scanned.py compares, computed in a process of its own: one per Keras backend.
+
+    KERAS_BACKEND=jax python run_scanned.py CASE ...
+
+Every case is one tiny net, plain and scanned, through two training steps. Prints as JSON, for
+every case and every array, how far the two are apart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet import Architecture, ResNet, Stage, copy_weights
+from keras_resnet.transfer import arrays_of
+
+IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 9, 8, 3)).astype("float32")
+LABELS = np.array([0, 1, 2, 3, 4, 1])
+BACKEND = keras.backend.backend()
+
+
+@dataclass(frozen=True)
+class Case:
+    unit: str
+    shortcut: str | None
+    policy: str = "float32"
+    frozen: bool = False  # the units that are scanned
+    rematerialize: bool = False
+    channels_first: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+CASES = MappingProxyType(
+    {
+        "basic-A": Case("basic", "A"),
+        "basic-B": Case("basic", "B", options={"zero_init_residual": True}),
+        "bottleneck-C": Case("bottleneck", "C"),
+        "plain": Case("basic", None),
+        "recomputed": Case("bottleneck", "C", rematerialize=True),
+        "frozen": Case("basic", "A", frozen=True),
+        "mixed": Case("basic", "B", policy="mixed_bfloat16", rematerialize=True),
+        "channels_first": Case("basic", "A", channels_first=True),
+    }
+)
+
+
+def network(case: Case, scan: bool) -> keras.Model:
+    """Always from the same seed."""
+    keras.utils.set_random_seed(3)
+    filters = {"basic": (4, 6), "bottleneck": (2, 3)}[case.unit]
+    row = Architecture(
+        "tiny", "cifar", case.unit, (4, 3), filters, case.shortcut, stem_filters=4, **case.options
+    )
+    model = ResNet(
+        row, input_shape=images(case).shape[1:], classes=5, classifier_activation=None, scan=scan
+    )
+    for layer in model.layers:
+        if isinstance(layer, Stage):
+            layer.rematerialize = case.rematerialize
+        if isinstance(layer, Stage) or ("_block" in layer.name and "_block1_" not in layer.name):
+            layer.trainable = not case.frozen
+    return model
+
+
+def images(case: Case) -> np.ndarray:
+    return IMAGES.transpose(0, 3, 1, 2) if case.channels_first else IMAGES
+
+
+def pair(case: Case) -> tuple[keras.Model, keras.Model]:
+    """Plain and scanned, of the same weights."""
+    keras.config.set_dtype_policy(case.policy)
+    keras.config.set_image_data_format("channels_first" if case.channels_first else "channels_last")
+    plain, scanned = network(case, scan=False), network(case, scan=True)
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    if case.shortcut != "C":
+        for key, array in arrays_of(scanned).items():
+            np.testing.assert_array_equal(array, arrays_of(plain)[key], err_msg=key)
+    copy_weights(plain, scanned)
+    return plain, scanned
+
+
+def numbers(model: keras.Model, case: Case) -> dict[str, np.ndarray]:
+    """Outputs, two steps' losses and all weights after each, outputs again.
+
+    From the same weights, those after a step of gradient descent agree as the gradients do.
+    """
+    x = images(case)
+    found = {"before/outputs": model.predict_on_batch(x)}
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    for step in ("step1", "step2"):
+        found[f"{step}/loss"] = np.asarray(model.train_on_batch(x, LABELS))
+        found |= {f"{step}/{key}": array for key, array in arrays_of(model).items()}
+    return found | {"after/outputs": model.predict_on_batch(x)}
+
+
+def compare(case: Case) -> dict[str, dict[str, float]]:
+    """By array: the largest difference, the largest number, and how far it moved from the start."""
+    plain, scanned = pair(case)
+    if case.channels_first and BACKEND == "tensorflow":
+        return {}  # its convolutions on a CPU are channels_last: it only builds
+    initial = arrays_of(plain)
+    expected, actual = numbers(plain, case), numbers(scanned, case)
+    assert expected.keys() == actual.keys()
+    result = {}
+    for name, array in expected.items():
+        start = initial.get(name.partition("/")[2], np.zeros_like(array))
+        result[name] = {
+            "difference": float(np.abs(actual[name] - array).max()),
+            "size": float(np.abs(array).max()),
+            "moved": float(np.abs(array - start).max()),
+        }
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: compare(CASES[name]) for name in sys.argv[1:]}))
