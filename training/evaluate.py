@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from keras_resnet.fully_convolutional import fully_convolutional
 from training import protocols
+from training.datasets import ArraySplit, Dataset
 from training.protocols import PROTOCOLS, Protocol
 
 if TYPE_CHECKING:
-    from training.datasets import ArraySplit, Dataset
     from training.views import Batch
 
-__all__ = ["BATCH_SIZE", "PROTOCOLS", "Evaluation", "default_protocol", "evaluate"]
+__all__ = ["PROTOCOLS", "Evaluation", "default_protocol", "evaluate", "probabilities"]
 
 BATCH_SIZE = 128
 SUM_TOLERANCE = 1e-3  # of an image's probabilities, in half precision too
@@ -70,21 +70,11 @@ def evaluate(
             them, each other, or the classes, or give something else than probabilities.
         OSError: If an image cannot be read.
     """
-    row = protocols.get(protocol)
-    _check(models, dataset, row, batch_size)
-    if row.fully_convolutional:
-        size = models[0].input_shape[1]
-        models = [fully_convolutional(model) for model in models]
-        for model in models:
-            model.compile(jit_compile=False)  # a program for every size of photograph is too many
-    else:
-        size = models[0].input_shape[1]
     classes = len(dataset.class_names)
     confusion = np.zeros((classes, classes), np.int64)
     within_five = 0
     with _bar(protocol, dataset.test.examples, progress) as bar:
-        for views, labels in _batches(dataset, row, size, batch_size):
-            scores = np.mean([_scores(model, views) for model in models], axis=0)  # (N, classes)
+        for scores, labels in probabilities(models, dataset, protocol, batch_size=batch_size):
             np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
             within_five += int((_ranks(scores, labels) < 5).sum())
             bar.update(bar.task_ids[0], advance=len(labels))
@@ -101,6 +91,35 @@ def evaluate(
         class_errors=class_errors,
         confusion=confusion,
     )
+
+
+def probabilities(
+    models: Sequence[keras.Model],
+    dataset: Dataset,
+    protocol: str,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What `evaluate` counts, of every test image once, in the split's order, batch by batch.
+
+    Args:
+        models: As of `evaluate`, like the following and the errors.
+        dataset: The same.
+        protocol: The same.
+        batch_size: The same.
+
+    Yields:
+        Mean probabilities float64 (N, classes), and labels (N,).
+    """
+    row = protocols.get(protocol)
+    _check(models, dataset, row, batch_size)
+    size = models[0].input_shape[1]
+    if row.fully_convolutional:
+        models = [fully_convolutional(model) for model in models]
+        for model in models:
+            model.compile(jit_compile=False)  # a program for every size of photograph is too many
+    for views, labels in _batches(dataset, row, size, batch_size):
+        yield np.mean([_scores(model, views) for model in models], axis=0), labels
 
 
 def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch_size: int) -> None:
