@@ -25,6 +25,7 @@ from keras_resnet.applications import (
     ResNet1202,
 )
 from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
+from keras_resnet.backbone import backbone, freeze
 from keras_resnet.inference import fold_batch_norm
 from keras_resnet.preprocessing import decode_predictions, preprocess_input
 from keras_resnet.scanned import Stage
@@ -58,10 +59,12 @@ __all__ = [
     "ResNet1202",
     "Stage",
     "analysis",
+    "backbone",
     "cifar_architecture",
     "copy_weights",
     "decode_predictions",
     "fold_batch_norm",
+    "freeze",
     "porting",
     "preprocess_input",
     "weights",

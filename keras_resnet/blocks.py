@@ -26,6 +26,7 @@ def conv_bn(
     strides: int,
     name: str,
     zero_scale: bool = False,
+    dilation: int = 1,
 ) -> Any:
     """Bias-free convolution, batch norm: (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
     if kernel_size > 1 and strides > 1:
@@ -40,6 +41,7 @@ def conv_bn(
         kernel_size,
         strides=strides,
         padding=padding,
+        dilation_rate=dilation if kernel_size > 1 else 1,
         use_bias=False,
         kernel_initializer="he_normal",
         name=f"{name}_conv",
@@ -74,8 +76,18 @@ def shortcut(x: Any, option: str, filters: int, strides: int, name: str) -> Any:
     return zero_pad_channels(x, filters)
 
 
-def unit(x: Any, architecture: Architecture, filters: int, strides: int, name: str) -> Any:
-    """One unit, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, outputs)."""
+def unit(
+    x: Any,
+    architecture: Architecture,
+    filters: int,
+    strides: int,
+    name: str,
+    dilations: tuple[int, int] = (1, 1),
+) -> Any:
+    """One unit, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, outputs).
+
+    `dilations` are those of the convolutions up to the one that takes the stride, and behind it.
+    """
     row = UNITS[architecture.unit]
     last = architecture.unit_depth - 1
     strided = 1 if architecture.version == "v1.5" else 0
@@ -90,6 +102,7 @@ def unit(x: Any, architecture: Architecture, filters: int, strides: int, name: s
             strides if i == strided else 1,
             name=f"{name}_{i + 1}",
             zero_scale=architecture.zero_init_residual and i == last,
+            dilation=dilations[i > strided],
         )
         if i < last:
             y = layers.Activation("relu", name=f"{name}_{i + 1}_relu")(y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -17,6 +17,14 @@ from keras_resnet.scanned import Stage
 # and when it is loaded. Deeper nets are a chain of nested models, `conv2_units1to25` and so on.
 DEEPEST_FLAT = 200  # weighted layers
 UNITS_PER_SECTION = 25
+
+
+class Sampling(NamedTuple):
+    """How a stage's first unit strides, and its dilations before and behind that."""
+
+    strides: int
+    dilation_before: int
+    dilation: int
 
 
 def build(
@@ -60,15 +68,9 @@ def build(
     if not is_positive_integer(classes):
         raise ValueError(f"classes takes a whole number of at least 1; given {classes!r}.")
     if input_tensor is None and input_shape is None:
-        input_shape = _default_shape(architecture, include_top)
-    images = _images(architecture, input_tensor, input_shape)
-
-    x = _stem(images, architecture)  # ImageNet: (N, 56, 56, 64); CIFAR: (N, 32, 32, 16)
-    for number, (units, filters) in enumerate(
-        zip(architecture.units, architecture.filters, strict=True), start=2
-    ):
-        # ImageNet, basic: conv2_x (N, 56, 56, 64) .. conv5_x (N, 7, 7, 512)
-        x = _stage(x, architecture, number, units, filters, scan)
+        input_shape = default_shape(architecture, include_top)
+    images, maps = trunk(architecture, input_tensor, input_shape, scan)
+    x = maps[-1]
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)  # (N, C)
         x = layers.Dense(  # (N, classes)
@@ -90,7 +92,41 @@ def build(
     return keras.Model(inputs, x, name=architecture.name if name is None else name)
 
 
-def _default_shape(
+def trunk(
+    architecture: Architecture,
+    input_tensor: Any,
+    input_shape: Sequence[int | None] | None,
+    scan: bool = False,
+    output_stride: int | None = None,
+) -> tuple[Any, list[Any]]:
+    """The network up to its top: the input, and the map that each stage makes of it.
+
+    Args:
+        architecture: As of `build`, like the next three; one of the next two is given.
+        input_tensor: The same.
+        input_shape: The same.
+        scan: The same.
+        output_stride: Input pixels per pixel of the last map. Stages that would go beyond it
+            dilate their convolutions instead of striding, and so have the same weights. Default:
+            the network's own, 32 or 4.
+
+    Raises:
+        ValueError: If an argument is not one of the above.
+    """
+    images = _images(architecture, input_tensor, input_shape)
+    x = _stem(images, architecture)  # ImageNet: (N, 56, 56, 64); CIFAR: (N, 32, 32, 16)
+    maps = []
+    samplings = _samplings(architecture, output_stride)
+    for number, (units, filters, sampling) in enumerate(
+        zip(architecture.units, architecture.filters, samplings, strict=True), start=2
+    ):
+        # ImageNet, basic: conv2_x (N, 56, 56, 64) .. conv5_x (N, 7, 7, 512)
+        x = _stage(x, architecture, number, units, filters, sampling, scan)
+        maps.append(x)
+    return images, maps
+
+
+def default_shape(
     architecture: Architecture, include_top: bool
 ) -> tuple[int | None, int | None, int | None]:
     """With a top the size the network was made for, without one any, as in keras.applications."""
@@ -158,35 +194,82 @@ def _stem(x: Any, architecture: Architecture) -> Any:
     return x
 
 
+def _samplings(architecture: Architecture, output_stride: int | None) -> list[Sampling]:
+    """For each stage; every one but the first (conv2_x) halves height and width, or dilates.
+
+    A convolution behind a stride that is left out meets a map twice as dense, and looks at every
+    second pixel of it; those up to it see the map they always did.
+    """
+    strides = architecture.stage_strides
+    if output_stride is not None and output_stride not in strides:
+        raise ValueError(
+            f"output_stride of {architecture.name} is one of its stages' strides, "
+            f"{', '.join(map(str, strides))}, or None; given {output_stride!r}."
+        )
+    samplings = [Sampling(1, 1, 1)]
+    for stride in strides[1:]:
+        dilation = samplings[-1].dilation
+        if output_stride is None or stride <= output_stride:
+            samplings.append(Sampling(2, 1, 1))
+        else:
+            samplings.append(Sampling(1, dilation, 2 * dilation))
+    return samplings
+
+
 def _stage(
-    x: Any, architecture: Architecture, number: int, units: int, filters: int, scan: bool
+    x: Any,
+    architecture: Architecture,
+    number: int,
+    units: int,
+    filters: int,
+    sampling: Sampling,
+    scan: bool,
 ) -> Any:
-    """`units` units; every stage but the first (conv2_x) halves height and width."""
+    """`units` units, the first of which may stride."""
     stage = f"conv{number}"
     if scan and units > 1:
-        x = _units(x, architecture, range(1, 2), filters, stage)  # may change the shape
-        unit = _model(x, architecture, range(2, 3), filters, stage, name=f"{stage}_block2")
+        x = _units(x, architecture, range(1, 2), filters, stage, sampling)  # may change the shape
+        unit = _model(
+            x, architecture, range(2, 3), filters, stage, sampling, name=f"{stage}_block2"
+        )
         return Stage(unit, units - 1, name=f"{stage}_units2to{units}")(x)
     if architecture.depth <= DEEPEST_FLAT:
-        return _units(x, architecture, range(1, units + 1), filters, stage)
+        return _units(x, architecture, range(1, units + 1), filters, stage, sampling)
     for first in range(1, units + 1, UNITS_PER_SECTION):
         section = range(first, min(first + UNITS_PER_SECTION, units + 1))
         name = f"{stage}_units{section[0]}to{section[-1]}"
-        x = _model(x, architecture, section, filters, stage, name)(x)
+        x = _model(x, architecture, section, filters, stage, sampling, name)(x)
     return x
 
 
 def _model(
-    x: Any, architecture: Architecture, section: range, filters: int, stage: str, name: str
+    x: Any,
+    architecture: Architecture,
+    section: range,
+    filters: int,
+    stage: str,
+    sampling: Sampling,
+    name: str,
 ) -> keras.Model:
     """Units as a model of its own, to be called with tensors like x."""
     inside = keras.Input(x.shape[1:], dtype=x.dtype)
-    outside = _units(inside, architecture, section, filters, stage)
+    outside = _units(inside, architecture, section, filters, stage, sampling)
     return keras.Model(inside, outside, name=name)
 
 
-def _units(x: Any, architecture: Architecture, section: range, filters: int, stage: str) -> Any:
+def _units(
+    x: Any,
+    architecture: Architecture,
+    section: range,
+    filters: int,
+    stage: str,
+    sampling: Sampling,
+) -> Any:
+    strides, before, dilation = sampling
     for i in section:
-        strides = 2 if i == 1 and stage != "conv2" else 1
-        x = blocks.unit(x, architecture, filters, strides, name=f"{stage}_block{i}")
+        name = f"{stage}_block{i}"
+        if i == 1:
+            x = blocks.unit(x, architecture, filters, strides, name, (before, dilation))
+        else:
+            x = blocks.unit(x, architecture, filters, 1, name, (dilation, dilation))
     return x
