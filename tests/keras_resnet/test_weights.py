@@ -182,9 +182,17 @@ def test_alpha_has_no_influence_before_training(rgb):
     np.testing.assert_allclose(outputs(rgba, x), outputs(model, x[..., :3]), rtol=1e-4, atol=1e-6)
 
 
-def test_other_numbers_of_channels_are_refused(rgb):
-    with pytest.raises(ValueError, match=r"conv1_conv/kernel.*\(3, 3, 3, 16\).*\(3, 3, 2, 16\)"):
-        CifarResNet(8, weights=rgb[1], input_shape=(32, 32, 2))
+@pytest.mark.parametrize("channels", [2, 5, 13])
+def test_other_numbers_of_equal_channels_give_what_three_give(rgb, channels):
+    model, path = rgb
+    other = CifarResNet(8, weights=path, input_shape=(32, 32, channels))
+    x = images((2, 32, 32, 1))
+    np.testing.assert_allclose(
+        outputs(other, np.repeat(x, channels, axis=-1)),
+        outputs(model, np.repeat(x, 3, axis=-1)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 def test_a_users_own_layers_in_front_are_left_alone(rgb):
