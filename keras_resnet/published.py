@@ -11,13 +11,14 @@ from pathlib import Path
 import keras
 
 from keras_resnet.architectures import TABLE
+from keras_resnet.preprocessing import PRETRAINED
 
 
 @dataclass(frozen=True)
 class Origin:
     """Who trained and published a group of files."""
 
-    url: str  # of the folder
+    url: str | None  # of the folder; None: the files are in this package, in pretrained/
     data_set: str
     classes: int
     licence: str
@@ -61,6 +62,16 @@ TIMM_A1 = Origin(
     version="v1.5",
     protocol="centre 224x224 of shorter side 235, bicubic",
 )
+CIFAR10 = Origin(
+    # Trained here; the file's .json beside it says how, on what and when.
+    url=None,
+    data_set="cifar10",
+    classes=10,
+    licence="Apache-2.0",
+    preprocessing="cifar10",
+    version="v1",
+    protocol="whole 32x32",
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Row:
         return (
             f"{self.name:23} {self.network:9} {self.version:4} {self.preprocessing:5} "
             f"top-1 {self.top1:5.2f} %, top-5 {self.top5:5.2f} % ({self.origin.protocol}) "
-            f"{self.origin.licence}, {self.origin.url}{self.file}"
+            f"{self.origin.licence}, {self.origin.url or 'in this package: '}{self.file}"
         )
 
 
@@ -105,6 +116,10 @@ def _torch(name: str, origin: Origin, top1: float, top5: float, file: str) -> Ro
     """PyTorch's files carry the first digits of their SHA-256: `resnet18-f37072fd.pth`."""
     stem, _, digits = file.removesuffix(".pth").rpartition("-")
     return Row(name, stem.partition("_")[0], origin, file, digits, top1, top5)
+
+
+def _cifar10(network: str, top1: float, top5: float, digest: str) -> Row:
+    return Row("cifar10", network, CIFAR10, f"{network}_cifar10.weights.h5", digest, top1, top5)
 
 
 # fmt: off
@@ -132,6 +147,9 @@ ROWS: tuple[Row, ...] = (
     _torch("imagenet-timm-a1",        TIMM_A1,        19.62,   5.40, "resnet50_a1_0-14fe96d1.pth"),
     _torch("imagenet-timm-a1",        TIMM_A1,        18.50,   4.84, "resnet101_a1_0-cdcb52a9.pth"),
     _torch("imagenet-timm-a1",        TIMM_A1,        18.03,   4.76, "resnet152_a1_0-2eee8a7a.pth"),
+    #                    top-1   top-5 error; SHA-256
+    _cifar10("resnet20",  8.50,   0.15, "491065a841576097f9d8bca0a3e5c877"
+                                        "ac7a5a650b7f3fbe5fa2328c1a720b8f"),
 )
 # fmt: on
 
@@ -142,9 +160,10 @@ def rows(network: str | None = None) -> tuple[Row, ...]:
 
 
 def fetch(row: Row, include_top: bool = True) -> str:
-    """The path of a row's file in Keras's cache, fetched if it is not there, its hash checked.
+    """The path of a row's file, its hash checked: in this package, or in Keras's cache.
 
-    The file appears in the cache when it is complete and its hash is right.
+    It is fetched if it is not there, and appears in the cache when it is complete and its hash is
+    right.
 
     Raises:
         OSError: If it cannot be fetched, or is another file than the one published.
@@ -152,6 +171,11 @@ def fetch(row: Row, include_top: bool = True) -> str:
     file, expected = row.file, row.hash
     if not include_top and row.file_without_top and row.hash_without_top:
         file, expected = row.file_without_top, row.hash_without_top
+    if row.origin.url is None:
+        packaged = PRETRAINED / file
+        if not packaged.is_file() or _hash(packaged, expected) != expected:
+            raise OSError(f"{packaged} is missing or damaged: install this package again.")
+        return str(packaged)
     home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")  # as get_file documents
     folder = Path(os.path.expanduser(home)) / "models"
     target = folder / file

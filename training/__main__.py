@@ -26,6 +26,9 @@ COMMANDS = {
     "rollback": "give the label back to the version that had it before",
     "benchmark": "measure speed beside what users would pick instead",
     "reproduce": "make a table or figure of the paper: train what is missing, compare, report",
+    "release": "turn a finished CIFAR-10 run into weights that come with the package",
+    "tune": "search over shortcuts and what surrounds them, with keras-tuner",
+    "tune": "search over shortcuts and what surrounds them, with keras-tuner",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
@@ -59,8 +62,8 @@ def import_quietly(name: str) -> types.ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise OSError(
-            f"{error.name} is not installed, and this needs it. `train` runs on other backends too; "
-            "KERAS_BACKEND=jax or torch chooses."
+            f"{error.name} is not installed, and this needs it. `train` runs on other backends "
+            "too: KERAS_BACKEND=jax or torch chooses one."
         ) from error
     finally:
         os.dup2(kept, 2)

@@ -16,7 +16,7 @@ import numpy as np
 
 import keras_resnet
 from keras_resnet import architectures, weights
-from keras_resnet.preprocessing import CONVENTIONS
+from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training import augmentation as augment
 from training.signatures import Resizing
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 IMAGENET_CLASSES = 1000
 PROTOCOL = re.compile(r"centre (\d+)x\d+ of shorter side (\d+)(?:, (\w+))?")
+WHOLE = re.compile(r"whole (\d+)x\1")  # small images, as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +126,7 @@ def from_weights(
         path = Path(weights.fetch(row))
         published: dict[str, Any] = {"row": row.name, **asdict(row)}
         published["published_error"] = {"top1": row.top1, "top5": row.top5}
+        labels = labels or CLASS_NAMES.get(row.origin.data_set)
     else:
         if convention is None:
             raise ValueError(
@@ -154,6 +156,9 @@ def from_weights(
 
 def protocol_resizing(protocol: str) -> Resizing:
     """The resizing of a weights row's protocol, `centre 224x224 of shorter side 256, bilinear`."""
+    whole = WHOLE.fullmatch(protocol)
+    if whole:
+        return Resizing(int(whole[1]), int(whole[1]), "bilinear")
     found = PROTOCOL.fullmatch(protocol)
     if not found:
         raise ValueError(f"No resizing can be read from the protocol {protocol!r}.")
@@ -171,8 +176,14 @@ def _preprocessed(pixels: Any, convention: str) -> Any:
     row = CONVENTIONS[convention]
     if row.order == "BGR":
         pixels = pixels[..., ::-1]
-    mean, std = np.array(row.mean) * row.scale, np.array(row.std) * row.scale
-    return keras.layers.Normalization(mean=mean, variance=std**2, name="normalization")(pixels)
+    mean, std = row.means * row.scale, np.array(row.std) * row.scale
+    by_pixel = mean.shape[:2] != (1, 1)
+    return keras.layers.Normalization(
+        axis=(1, 2, 3) if by_pixel else -1,
+        mean=mean if by_pixel else mean.reshape(-1),
+        variance=np.broadcast_to(std**2, mean.shape) if by_pixel else std**2,
+        name="normalization",
+    )(pixels)
 
 
 def _class_ids(classes: int) -> list[str]:

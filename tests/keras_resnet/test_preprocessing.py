@@ -98,7 +98,7 @@ def test_float_types_are_kept():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.zeros((4, 4, 3)), "tf"), "'caffe', 'torch'; given 'tf'"),
+        ((np.zeros((4, 4, 3)), "tf"), "'caffe', 'torch', 'cifar10'; given 'tf'"),
         ((np.zeros((4, 4, 1)), "torch"), r"3 channels on axis -1.*\(4, 4, 1\).*[Rr]epeat"),
         ((np.zeros((4, 3)), "torch"), "3 channels"),
         ((np.zeros((4, 4, 3)), "torch", "channels_first"), "axis -3"),

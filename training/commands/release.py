@@ -1,0 +1,26 @@
+"""`python -m training release`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from keras_resnet.preprocessing import PRETRAINED
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_directory", type=Path, help="a finished work directory of `train`")
+    parser.add_argument(
+        "--data-dir", help="where CIFAR-10 lies (default: TFDS_DATA_DIR, else TFDS's own)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=PRETRAINED, help="the package's folder of weights"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from training.release import release
+
+    released = release(options.run_directory, options.data_dir, options.out)
+    print(f"{released.file}: {released.file.stat().st_size:,} bytes; its facts are beside it")
+    print(f"for ROWS in keras_resnet/published.py:\n    {released.row}")
