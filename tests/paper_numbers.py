@@ -86,6 +86,7 @@ CIFAR_PARAMETERS = {
 TABLE_2 = {"plain18": 27.94, "plain34": 28.54, "resnet18": 27.88, "resnet34": 25.03}  # option A
 TABLE_3 = {  # 10-crop
     "vgg16": (28.07, 9.33),
+    "googlenet": (None, 9.15),
     "prelu-net": (24.27, 7.38),
     "plain34": (28.54, 10.02),
     "resnet34 A": (25.03, 7.76),
@@ -102,3 +103,14 @@ TABLE_4 = {  # single model, multi-scale
     "resnet101": (19.87, 4.60),
     "resnet152": (19.38, 4.49),
 }
+TABLE_5_TOP5 = "3.57"  # ensemble of six, test images
+# Table 6: other methods as printed, and ResNet-110's mean and deviation.
+TABLE_6_OTHERS = {
+    "Maxout": "9.38",
+    "NIN": "8.81",
+    "DSN": "8.22",
+    "FitNet, 19 layers": "8.39",
+    "Highway, 19 layers": "7.54 (7.72 ± 0.16)",
+    "Highway, 32 layers": "8.80",
+}
+RESNET_110_FIVE_RUNS = "6.61 ± 0.16"
