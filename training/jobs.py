@@ -23,10 +23,10 @@ class Job:
     recipe: Recipe
     seed: int = 0
     shortcut: str | None = None  # None: the network's own
-    width: float | None = None  # of all filters, as a multiple; None: the network's own
-    zero_init_residual: bool | None = None  # None: the network's own
     data_dir: str | None = None
     skip_bad_images: bool = False  # leave out photographs that cannot be decoded
+    width: float | None = None  # of all filters, as a multiple; None: the network's own
+    zero_init_residual: bool | None = None  # None: the network's own
 
     @property
     def architecture(self) -> Architecture:

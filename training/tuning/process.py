@@ -87,16 +87,18 @@ def _end_with_the_search() -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from training import engines
+    import tensorflow as tf
+
+    from training.distribution import choose
     from training.train import train
 
     order = Order(**json.loads(options.order.read_text()))
     if order.deterministic:
-        engines.make_deterministic()
+        tf.config.experimental.enable_op_determinism()
     train(
         jobs.of_values(order.job),
         Path(order.workdir),
-        strategy=engines.strategy(order.strategy),
+        strategy=choose(order.strategy),
         checkpoint_steps=order.checkpoint_steps,
         pause_after=order.pause_after,
         look_at_test=False,
