@@ -28,7 +28,6 @@ COMMANDS = {
     "reproduce": "make a table or figure of the paper: train what is missing, compare, report",
     "release": "turn a finished CIFAR-10 run into weights that come with the package",
     "tune": "search over shortcuts and what surrounds them, with keras-tuner",
-    "tune": "search over shortcuts and what surrounds them, with keras-tuner",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
