@@ -6,35 +6,34 @@ import keras
 import numpy as np
 
 import keras_resnet
-from keras_resnet import analysis, architectures
+from keras_resnet import analysis
+from keras_resnet.architectures import STEMS, Architecture
 from training.datasets import Dataset
 
 
-def trainable(network: str, shortcut: str | None, dataset: Dataset) -> keras.Model:
+def trainable(architecture: Architecture, dataset: Dataset) -> keras.Model:
     """Random weights; mean-subtracted images (N, H, W, C) -> logits (N, classes)."""
-    architecture = architectures.get(network)
     return keras_resnet.ResNet(
         architecture,
         weights=None,
-        input_shape=image_shape(network, dataset),
+        input_shape=image_shape(architecture, dataset),
         classes=len(dataset.class_names),
         classifier_activation=None,
-        shortcut=shortcut,
     )
 
 
-def image_shape(network: str, dataset: Dataset) -> tuple[int, int, int]:
+def image_shape(architecture: Architecture, dataset: Dataset) -> tuple[int, int, int]:
     """What the network trains on: the data set's images, or crops of the size it was made for."""
-    size = architectures.STEMS[architectures.get(network).stem].image_size
+    size = STEMS[architecture.stem].image_size
     return dataset.image_shape or (size, size, 3)
 
 
-def complete(model: keras.Model, shortcut: str | None, mean: np.ndarray) -> keras.Model:
+def complete(model: keras.Model, architecture: Architecture, mean: np.ndarray) -> keras.Model:
     """A trained model for everyone: raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes).
 
     Args:
         model: The trained model of `trainable`; its weights are copied.
-        shortcut: As given to `trainable`.
+        architecture: As given to `trainable`.
         mean: What the input pipeline subtracted: (H, W, C) per pixel, or (1, 1, C) per channel.
     """
     per_pixel = mean.shape == model.input_shape[1:]
@@ -46,11 +45,10 @@ def complete(model: keras.Model, shortcut: str | None, mean: np.ndarray) -> kera
         name="mean_subtraction",
     )(pixels)
     finished = keras_resnet.ResNet(
-        architectures.get(model.name),
+        architecture,
         weights=None,
         input_tensor=centred,
         classes=model.output_shape[-1],
-        shortcut=shortcut,
     )
     trained = {layer.name: layer for layer in analysis.walk(model)}
     for layer in analysis.walk(finished):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet import analysis
 from training import (
     callbacks,
     datasets,
     distribution,
+    jobs,
     machine,
     models,
     optimization,
@@ -30,11 +31,12 @@ from training import (
 )
 from training.distribution import AverageMovingStatistics
 from training.errors import WorkerLostError
-from training.files import replacing, write_json
+from training.files import claimed, replacing, write_json
+from training.jobs import Job
 from training.progress import ProgressBar
-from training.recipes import Recipe
 from training.rematerialization import rematerialized
 from training.schedules import Controller
+from training.stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -42,24 +44,12 @@ CHECKPOINT_STEPS = 500
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is trained on what; with the recipe and the seed it determines the outcome."""
-
-    network: str
-    dataset: str
-    recipe: Recipe
-    seed: int = 0
-    shortcut: str | None = None  # None: the network's own
-    data_dir: str | None = None
-    skip_bad_images: bool = False  # leave out photographs that cannot be decoded
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What a run came to. Errors are in per cent of all the split's images."""
 
     rows: tuple[dict[str, float], ...]  # the history, a row per epoch
-    test_error: float
+    validation_error: float | None  # of the finished model; None: no images were held out
+    test_error: float | None  # None: not looked at
     test_examples: int
     skipped_images: int
     model: keras.Model  # raw pixels in, probabilities out
@@ -72,6 +62,8 @@ def train(
     *,
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
+    pause_after: int | None = None,
+    look_at_test: bool = True,
 ) -> Outcome:
     """Trains, or goes on with what `workdir` holds of the same job, and writes into it:
 
@@ -84,6 +76,8 @@ def train(
         strategy: What to train on; `None` is this machine's first device. The recipe's batch is
             divided among the replicas.
         checkpoint_steps: Steps between two checkpoints within an epoch; every epoch's end has one.
+        pause_after: End after so many epochs of the whole run; a later call goes on from there.
+        look_at_test: Whether to measure the test error. A search must not choose by it.
 
     Raises:
         ValueError: If the job cannot be, or `workdir` holds another job's run.
@@ -99,7 +93,7 @@ def train(
             f"by {replicas}."
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    with _claimed(workdir) if chief else nullcontext():
+    with claimed(workdir / ".lock") if chief else nullcontext():
         if chief:
             _describe(job, workdir)
         keras.utils.set_random_seed(job.seed)
@@ -107,6 +101,11 @@ def train(
         dataset = datasets.load(
             job.dataset, job.data_dir, held_out=job.recipe.held_out, seed=job.seed
         )
+        if dataset.validation is None and not look_at_test:
+            raise ValueError(
+                "Without looking at the test images a run needs others: hold some out of the "
+                f"training images; given held_out={job.recipe.held_out}."
+            )
         skipped: list[str] = []
         if job.skip_bad_images:
             dataset, skipped = screening.screened(dataset)
@@ -114,7 +113,7 @@ def train(
         with strategy.scope():
             model = _compiled(job, dataset, replicas)
         try:
-            rows = _fit(model, job, dataset, mean, workdir, checkpoint_steps)
+            rows = _fit(model, job, dataset, mean, workdir, checkpoint_steps, pause_after)
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             raise WorkerLostError(
                 "Another worker of this run is gone. Start the same command again on every worker: "
@@ -130,14 +129,14 @@ def train(
                 f"cannot be read: {error.message}"
             ) from error
         _settle(model, job, dataset, mean)
-        outcome = _finish(model, job, dataset, mean, workdir, rows, len(skipped))
+        outcome = _finish(model, job, dataset, mean, workdir, rows, len(skipped), look_at_test)
         if chief:
             _write(outcome, dataset, workdir)
         return outcome
 
 
 def _compiled(job: Job, dataset: datasets.Dataset, replicas: int) -> keras.Model:
-    network = models.trainable(job.network, job.shortcut, dataset)
+    network = models.trainable(job.architecture, dataset)
     if job.recipe.rematerialize:
         network = rematerialized(network)
     model = distribution.distributed(network)
@@ -166,12 +165,13 @@ def _fit(
     mean: np.ndarray,
     workdir: Path,
     checkpoint_steps: int,
+    pause_after: int | None,
 ) -> list[dict[str, float]]:
     """`model.fit` from the newest checkpoint to the end; returns the history."""
     recipe = job.recipe
     strategy = model.distribute_strategy
     chief = distribution.is_chief(strategy)
-    size = models.image_shape(job.network, dataset)[0]
+    size = models.image_shape(job.architecture, dataset)[0]
     epoch_steps = max(1, dataset.train.examples // recipe.batch_size)
     total = recipe.iterations or recipe.epochs * epoch_steps
 
@@ -191,6 +191,7 @@ def _fit(
         watching.append(AverageMovingStatistics())
     if chief:
         watching.append(ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}"))
+    stopping = Stopping(history, recipe.early_stopping, pause_after)
     saver.set_model(model)
     saver.restore()
     if clock.step:
@@ -206,6 +207,8 @@ def _fit(
         image_size=size,
     )
     for epoch, epochs, steps in _stretches(clock.step, epoch_steps, total):
+        if stopping.due:
+            break
         batches = pipeline.train_batches(
             dataset.train,
             augmentation=recipe.augmentation,
@@ -221,7 +224,7 @@ def _fit(
             epochs=epoch + epochs,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=[*watching, history, saver],
+            callbacks=[*watching, history, saver, stopping],
             shuffle=False,  # the stream is shuffled
             verbose=0,
         )
@@ -259,7 +262,7 @@ def _settle(model: keras.Model, job: Job, dataset: datasets.Dataset, mean: np.nd
                 dataset.train,
                 batch_size=recipe.batch_size,
                 mean=mean,
-                image_size=models.image_shape(job.network, dataset)[0],
+                image_size=models.image_shape(job.architecture, dataset)[0],
             ),
         )
 
@@ -272,20 +275,22 @@ def _finish(
     workdir: Path,
     rows: list[dict[str, float]],
     skipped_images: int,
+    look_at_test: bool,
 ) -> Outcome:
-    """Completes the model and measures its test error."""
+    """Completes the model and measures its errors."""
     keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
-    finished = models.complete(model, job.shortcut, mean)
-    size = models.image_shape(job.network, dataset)[0]
+    finished = models.complete(model, job.architecture, mean)
+    size = models.image_shape(job.architecture, dataset)[0]
     finished.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    scores = finished.evaluate(
-        pipeline.eval_batches(dataset.test, batch_size=job.recipe.batch_size, image_size=size),
-        return_dict=True,
-        verbose=0,
-    )
+
+    def error(split: datasets.Split) -> float:
+        images = pipeline.eval_batches(split, batch_size=job.recipe.batch_size, image_size=size)
+        return 100 * (1 - finished.evaluate(images, return_dict=True, verbose=0)["accuracy"])
+
     return Outcome(
         rows=tuple(rows),
-        test_error=100 * (1 - scores["accuracy"]),
+        validation_error=None if dataset.validation is None else error(dataset.validation),
+        test_error=error(dataset.test) if look_at_test else None,
         test_examples=dataset.test.examples,
         skipped_images=skipped_images,
         model=finished,
@@ -298,9 +303,11 @@ def _write(outcome: Outcome, dataset: datasets.Dataset, workdir: Path) -> None:
         outcome.model.save(temporary)
     plots.curve(outcome.rows, outcome.model.name, workdir / "curve.png")
     result = {
+        "validation_error": outcome.validation_error,
         "test_error": outcome.test_error,
         "test_examples": outcome.test_examples,
         "skipped_images": outcome.skipped_images,
+        "parameters": analysis.parameters(outcome.model),
         "class_names": dataset.class_names,
         "train_examples": dataset.train.examples,
         "finished": machine.now(),
@@ -324,7 +331,7 @@ def _describe(job: Job, workdir: Path) -> None:
     Raises:
         ValueError: If `workdir` holds a run of another job.
     """
-    mine = json.loads(json.dumps({k: v for k, v in asdict(job).items() if k != "data_dir"}))
+    mine = jobs.values(job)
     described = workdir / "job.json"
     if described.exists():
         theirs = json.loads(described.read_text())["job"]
@@ -343,20 +350,3 @@ def _describe(job: Job, workdir: Path) -> None:
     }
     recipes.save(job.recipe, workdir / "recipe.json")
     write_json(described, {"job": mine, "versions": versions})
-
-
-@contextmanager
-def _claimed(workdir: Path) -> Iterator[None]:
-    """Keeps a second run out of `workdir`; the lock goes with the process, however it ends.
-
-    Raises:
-        OSError: If another process trains there, or the directory cannot be written.
-    """
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(
-                f"Another process is training in {workdir}. Wait for it, or give another --workdir."
-            ) from error
-        yield

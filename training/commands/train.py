@@ -5,23 +5,35 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import recipes
+from training import jobs, recipes
 from training.commands import add_overrides
+from training.jobs import Job
+
+# What a job.json may say too; an option given here wins, and these come last.
+JOB_FIELDS = (
+    "network", "dataset", "seed", "shortcut", "width", "zero_init_residual", "data_dir"
+)  # fmt: skip
+DEFAULTS = {"network": "resnet20", "dataset": "digits", "seed": 0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
-        default="resnet20",
-        help="plain18, resnet50, ...; resnet<depth> or plain<depth> with depth 6n+2 for CIFAR nets",
+        help="plain18, resnet50, ...; resnet<depth> or plain<depth> with depth 6n+2 for CIFAR nets "
+        f"(default: {DEFAULTS['network']})",
     )
     parser.add_argument("--shortcut", choices=("A", "B", "C"), help="default: the network's own")
+    parser.add_argument("--width", type=float, help="of all filters, a multiple of the network's")
+    parser.add_argument(
+        "--zero-init-residual",
+        action=argparse.BooleanOptionalAction,
+        help="start each residual branch at zero, as the paper does not",
+    )
     parser.add_argument(
         "--dataset",
         choices=("digits", "cifar10", "imagenet2012", "folder"),
-        default="digits",
         help="digits come with scikit-learn; cifar10 and imagenet2012 through TensorFlow Datasets; "
-        "folder: class folders of images in --data-dir",
+        f"folder: class folders of images in --data-dir (default: {DEFAULTS['dataset']})",
     )
     parser.add_argument(
         "--data-dir",
@@ -36,11 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help=f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields "
-        "(default: by network and data set)",
+        help=f"{', '.join(recipes.RECIPES)}; a JSON file of recipe fields; or a run's job.json, or "
+        "a search's best.json, which also say the network, the data set and the seed, where no "
+        "option here does (default: by network and data set)",
     )
     add_overrides(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help=f"of weights, order and augmentation (default: {DEFAULTS['seed']})",
+    )
     parser.add_argument(
         "--deterministic",
         action="store_true",
@@ -75,36 +92,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    name = options.recipe or recipes.default(options.network, options.dataset)
+    given = {name: getattr(options, name) for name in JOB_FIELDS}
+    fields = {
+        **DEFAULTS,
+        **jobs.described(options.recipe),
+        **{name: value for name, value in given.items() if value is not None},
+        **({"skip_bad_images": True} if options.skip_bad_images else {}),
+    }
+    name = options.recipe or recipes.default(fields["network"], fields["dataset"])
     overrides = list(options.overrides)
     if options.precision:
         overrides.append(f"precision={options.precision}")
     if options.jit:
         overrides.append("jit=true")
     recipe = recipes.override(recipes.load(name), overrides)
-    workdir = options.workdir or Path("runs", f"{options.network}-{options.dataset}-{options.seed}")
+    job = Job(**fields, recipe=recipe)
+    workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
+    assert job.architecture  # raises if there is none
 
     import tensorflow as tf  # after the arguments are known to be good
 
     from training.distribution import choose, is_chief
-    from training.train import Job, train
+    from training.train import train
 
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    job = Job(
-        network=options.network,
-        dataset=options.dataset,
-        recipe=recipe,
-        seed=options.seed,
-        shortcut=options.shortcut,
-        data_dir=options.data_dir,
-        skip_bad_images=options.skip_bad_images,
-    )
     strategy = choose(options.strategy)
     outcome = train(job, workdir, strategy=strategy, checkpoint_steps=options.checkpoint_steps)
     if is_chief(strategy):
         print(
-            f"{options.network} on {options.dataset}: test error {outcome.test_error:.2f} % "
+            f"{job.network} on {job.dataset}: test error {outcome.test_error:.2f} % "
             f"of {outcome.test_examples} images"
         )
         print(f"everything of this run: {workdir}/ (curve.png, history.csv, model.keras)")
