@@ -65,7 +65,7 @@ def spectrogram() -> list[layers.Layer]:
 
 def build(architecture: Architecture) -> keras.Model:
     """Sound (N, SAMPLES) -> probabilities of the words (N, words)."""
-    sound = x = keras.Input((SAMPLES,))
+    x = keras.Input((SAMPLES,))
     for layer in spectrogram():
         x = layer(x)
     return keras_resnet.ResNet(architecture, input_tensor=x, classes=len(WORDS))

@@ -94,7 +94,7 @@ class Synthesizer:
 def speak(
     synthesizer: Synthesizer, voices: tuple[str, ...], per_word: int, seed: int
 ) -> list[Utterance]:
-    """Every voice says every word `per_word` times, each time in a drawn accent, speed and pitch."""
+    """Every voice says every word `per_word` times, in drawn accents, speeds and pitches."""
     generator = np.random.default_rng(seed)
     utterances = []
     for voice in voices:
