@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from training import checkpoints
 from training.errors import DivergedError, PreemptedError
@@ -27,15 +26,20 @@ COLUMNS = ("epoch", "step", "learning_rate", "loss", "error", "val_loss", "val_e
 
 
 class Clock(keras.callbacks.Callback):
-    """Counts the run's steps. Stands first, so that the others read the step just made."""
+    """Counts the run's steps. Stands first, so that the others read the step just made.
 
-    def __init__(self, total_steps: int) -> None:
+    Keras's batch is one call of the compiled step, which makes one step or several.
+    """
+
+    def __init__(self, total_steps: int, epoch_steps: int) -> None:
         super().__init__()
         self.total_steps = total_steps
+        self.epoch_steps = epoch_steps
         self.step = 0
+        self.taken = 1  # steps in the latest call
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.step += 1
+        self.step += self.taken
 
     @property
     def state(self) -> dict[str, Any]:
@@ -56,13 +60,19 @@ class Rate(keras.callbacks.Callback):
         self.current = math.nan
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        rate = self.controller.rate(self.clock.step)
-        if rate != self.current:
+        before = self.current
+        (rate,) = self.upcoming(1)
+        if rate != before:
             self.model.optimizer.learning_rate = rate
-            self.current = rate
+
+    def upcoming(self, steps: int) -> list[float]:
+        """The rates of the next steps, as far as is known; the last one becomes the current."""
+        rates = [self.controller.rate(self.clock.step + i) for i in range(steps)]
+        self.current = rates[-1]
+        return rates
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.controller.after_step(training_error=1.0 - (logs or {})["accuracy"])
+        self.controller.after_step(training_error=1.0 - float((logs or {})["accuracy"]))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.controller.after_epoch(validation_error=100 * (1.0 - (logs or {})["val_accuracy"]))
@@ -77,7 +87,7 @@ class Rate(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """One row per epoch, in `history.csv` and as TensorBoard events. Errors are in per cent.
+    """One row per epoch, in `history.csv`. Errors are in per cent.
 
     Args:
         workdir: Where they go.
@@ -93,7 +103,6 @@ class History(keras.callbacks.Callback):
         self.clock = clock
         self.rate = rate
         self.rows: list[dict[str, float]] = []
-        self.writer: Any = None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         logs = logs or {}
@@ -108,15 +117,8 @@ class History(keras.callbacks.Callback):
         )
         row = {name: float(value) for name, value in zip(COLUMNS, values, strict=True)}
         self.rows.append(row)
-        if not self.write:
-            return
-        write_csv(self.workdir / "history.csv", self.rows)
-        if self.writer is None:
-            self.writer = tf.summary.create_file_writer(str(self.workdir / "events"))
-        with self.writer.as_default(step=epoch + 1):
-            for name in COLUMNS[2:]:
-                tf.summary.scalar(name, row[name])
-        self.writer.flush()
+        if self.write:
+            write_csv(self.workdir / "history.csv", self.rows)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -210,7 +212,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._stop_if_asked()
         if batch + 1 == self.params["steps"]:
             return  # the epoch's end saves, with the epoch's row in the history
-        if self.asked_to_stop or self.clock.step % self.every == 0:
+        if self.asked_to_stop or self.clock.step % self.every < self.clock.taken:
             self.save(within_epoch=True)
             self._stop_if_asked()
 

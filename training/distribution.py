@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet import analysis
+from training.statistics import batch_norms
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 
@@ -107,14 +107,6 @@ class DistributedModel(keras.Model):
 def distributed(model: keras.Model) -> keras.Model:
     """The same layers and weights as a `DistributedModel`. Call it in the strategy's scope."""
     return DistributedModel(model.inputs, model.outputs, name=model.name)
-
-
-def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    return [
-        layer
-        for layer in analysis.walk(model)
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:

@@ -11,19 +11,6 @@ from training.datasets import ArraySplit, Split
 
 AUGMENTATIONS = ("none", "crop", "cifar", "imagenet")
 
-# ImageNet's mean RGB, 0..255, of the published VGG nets (Simonyan and Zisserman 2015).
-IMAGENET_MEAN = (123.68, 116.779, 103.939)
-
-
-def pixel_mean(split: Split) -> np.ndarray:
-    """What to subtract: float32, 0..255; (H, W, C) of arrays, (1, 1, 3) for photographs."""
-    if not isinstance(split, ArraySplit):
-        return np.array(IMAGENET_MEAN, np.float32).reshape(1, 1, 3)
-    total = np.zeros(split.images.shape[1:], np.float64)
-    for start in range(0, split.examples, 1000):  # not all of it in float64 at once
-        total += split.images[start : start + 1000].sum(axis=0, dtype=np.float64)
-    return (total / split.examples).astype(np.float32)
-
 
 def train_batches(
     split: Split,
@@ -47,7 +34,7 @@ def train_batches(
             (section 4.2 of the paper); or that of section 3.4, for photographs. Under the other
             three a photograph is the central crop that tests see.
         batch_size: Images in every batch.
-        mean: As of `pixel_mean`; subtracted before images are padded.
+        mean: As of `training.means.pixel_mean`; subtracted before images are padded.
         seed: Of the order and the augmentation.
         first_step: Number of batches to leave out.
         image_size: Side of the crops of photographs (default: 224); arrays keep their size.
@@ -113,7 +100,7 @@ def eval_batches(
     Args:
         split: The images.
         batch_size: Images in a batch.
-        mean: As of `pixel_mean`; None leaves the pixels at 0..255.
+        mean: As of `training.means.pixel_mean`; None leaves the pixels at 0..255.
         image_size: Side of the central crop of photographs (default: 224); arrays keep their size.
 
     Returns:

@@ -44,8 +44,13 @@ class Controller:
     waited: int = 0  # epochs since then
     plateaus: int = 0  # drops so far
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next step's rate depends on the training error."""
+        return self.recipe.warmup_learning_rate is not None and not self.warm
+
     def rate(self, step: int) -> float:
-        if self.recipe.warmup_learning_rate is not None and not self.warm:
+        if self.warming_up:
             return self.recipe.warmup_learning_rate
         scheduled = rate(self.recipe, step, self.total_steps)
         return scheduled * self.recipe.drop_factor**self.plateaus

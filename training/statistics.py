@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
 import numpy as np
-import tensorflow as tf
 
-from training.distribution import batch_norms
+from keras_resnet import Stage, analysis
+from keras_resnet.scanned import StackedBatchNorm
 
 
-def recompute(model: keras.Model, batches: tf.data.Dataset) -> int:
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization | StackedBatchNorm]:
+    """In order; one of a loop stands for that of each of its units."""
+    found: list[keras.layers.BatchNormalization | StackedBatchNorm] = []
+    for layer in analysis.walk(model):
+        if isinstance(layer, Stage):
+            found += layer.batch_norms
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            found.append(layer)
+    return found
+
+
+def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
     """Sets every batch norm's mean and variance to those over all of `batches`.
 
     The paper's authors did so for the models they released. Each layer sees its input as it is in
@@ -31,11 +45,7 @@ def recompute(model: keras.Model, batches: tf.data.Dataset) -> int:
     for layer in layers:
         layer.momentum = 0.0  # a step leaves the batch's own moments in the moving statistics
     try:
-
-        @tf.function(reduce_retracing=True)
-        def see(images: tf.Tensor) -> None:
-            model(images, training=True)
-
+        see = _seeing(model)
         images_seen = 0
         sums = [(0.0, 0.0) for _ in layers]  # of x and of x^2, in float64
         for batch in batches:
@@ -61,6 +71,17 @@ def recompute(model: keras.Model, batches: tf.data.Dataset) -> int:
     return images_seen
 
 
-def _moments(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+def _seeing(model: keras.Model) -> Callable[[Any], object]:
+    """A forward pass in training mode."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: model(images, training=True)
+    import tensorflow as tf
+
+    return tf.function(lambda images: model(images, training=True), reduce_retracing=True)
+
+
+def _moments(
+    layer: keras.layers.BatchNormalization | StackedBatchNorm,
+) -> tuple[np.ndarray, np.ndarray]:
     mean = keras.ops.convert_to_numpy(layer.moving_mean).astype(np.float64)
     return mean, keras.ops.convert_to_numpy(layer.moving_variance).astype(np.float64)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from training import datasets, pipeline, preparation
+from training import datasets, means, pipeline, preparation
 from training.datasets import ArraySplit, Dataset, FileSplit, RecordSplit
 
 
@@ -113,13 +113,13 @@ def test_cifar10(cifar10: Dataset) -> None:
     both = np.concatenate([cifar10.train.labels, cifar10.validation.labels])
     assert np.bincount(both).tolist() == [5000] * 10
     # The training images' mean colour, as it is published with many CIFAR nets.
-    means = [pipeline.pixel_mean(split).mean(axis=(0, 1)) for split in splits[:2]]
+    means = [means.pixel_mean(split).mean(axis=(0, 1)) for split in splits[:2]]
     mean = 0.9 * means[0] + 0.1 * means[1]
     np.testing.assert_allclose(mean / 255, (0.4914, 0.4822, 0.4465), atol=5e-5)
 
 
 def test_cifar10_batches_are_its_images(cifar10: Dataset) -> None:
-    mean = pipeline.pixel_mean(cifar10.train)
+    mean = means.pixel_mean(cifar10.train)
     batches = pipeline.train_batches(
         cifar10.train, augmentation="cifar", batch_size=128, mean=mean, seed=0, image_size=32
     )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import augmentation, datasets, order, pipeline
+from training import augmentation, datasets, means, order, pipeline
 from training import photographs as streams
 from training.datasets import ArraySplit, FileSplit, RecordSplit
 
@@ -52,7 +52,7 @@ def test_a_stream_resumes_anywhere(n: int, batch: int, first: int, seed: int, da
     arguments = {
         "augmentation": augmentation,
         "batch_size": batch,
-        "mean": pipeline.pixel_mean(split),
+        "mean": means.pixel_mean(split),
         "seed": seed,
     }
     count = -(-3 * n // batch) + first
@@ -105,7 +105,7 @@ def test_images_are_padded_by_the_mean_and_augmented_anew_in_each_epoch() -> Non
 
 def test_static_shapes_and_types() -> None:
     split = numbered(5)
-    mean = pipeline.pixel_mean(split)
+    mean = means.pixel_mean(split)
     train = pipeline.train_batches(split, augmentation="cifar", batch_size=4, mean=mean, seed=0)
     assert train.element_spec == (
         tf.TensorSpec((4, 2, 2, 3), tf.float32),
@@ -130,21 +130,21 @@ def test_evaluation_sees_every_image_once_in_order(n: int, batch: int) -> None:
     )
     np.testing.assert_array_equal(np.concatenate([images for images, _ in raw]), split.images)
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in raw]), split.labels)
-    mean = pipeline.pixel_mean(split)
+    mean = means.pixel_mean(split)
     centred = list(pipeline.eval_batches(split, batch_size=batch, mean=mean).as_numpy_iterator())
     np.testing.assert_array_equal(centred[0][0], raw[0][0] - mean)
 
 
 def test_pixel_mean_is_exact_over_many_images() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2500, 3, 4, 1), dtype=np.uint8)
-    mean = pipeline.pixel_mean(ArraySplit(images, np.zeros(2500, np.int32)))
+    mean = means.pixel_mean(ArraySplit(images, np.zeros(2500, np.int32)))
     assert mean.dtype == np.float32
     np.testing.assert_allclose(mean, images.astype(np.float64).mean(axis=0), rtol=1e-7)
 
 
 def test_photographs_have_imagenets_channel_mean(photographs: list[Path]) -> None:
     # Red, green, blue, as every port of the VGG nets subtracts it.
-    mean = pipeline.pixel_mean(file_split(photographs[:2]))
+    mean = means.pixel_mean(file_split(photographs[:2]))
     np.testing.assert_allclose(mean, [[[123.68, 116.779, 103.939]]], rtol=1e-6)
 
 
@@ -177,7 +177,7 @@ def test_bad_arguments(changes: dict, message: str) -> None:
 @pytest.mark.parametrize("name", ["imagenet", "cifar", "none"])
 def test_files_resume_and_come_once_per_epoch(photographs: list[Path], name: str) -> None:
     split = file_split(photographs[:7])
-    arguments = {"augmentation": name, "batch_size": 3, "mean": pipeline.pixel_mean(split)}
+    arguments = {"augmentation": name, "batch_size": 3, "mean": means.pixel_mean(split)}
     arguments |= {"seed": 2**31, "image_size": 32}
     stream = pipeline.train_batches(split, **arguments)
     assert stream.element_spec[0] == tf.TensorSpec((3, 32, 32, 3), tf.float32)
@@ -193,7 +193,7 @@ def test_files_resume_and_come_once_per_epoch(photographs: list[Path], name: str
 
 def test_files_are_evaluated_on_their_central_crops(photographs: list[Path]) -> None:
     split = file_split(photographs[:5])
-    mean = pipeline.pixel_mean(split)
+    mean = means.pixel_mean(split)
     batches = pipeline.eval_batches(split, batch_size=3, mean=mean)
     assert len(batches) == 2
     images, labels = (np.concatenate(part) for part in zip(*take(batches, 9), strict=True))
@@ -209,7 +209,7 @@ def test_a_damaged_file_is_named(photographs: list[Path], tmp_path: Path, damage
     whole = photographs[0].read_bytes()
     bad.write_bytes({"truncated": whole[: len(whole) // 2], "text": b"hello", "empty": b""}[damage])
     split = file_split([photographs[1], bad])
-    arguments = {"batch_size": 2, "image_size": 32, "mean": pipeline.pixel_mean(split)}
+    arguments = {"batch_size": 2, "image_size": 32, "mean": means.pixel_mean(split)}
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"holiday\.jpg is damaged"):
         take(pipeline.eval_batches(split, **arguments), 1)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"holiday\.jpg is damaged"):
@@ -236,7 +236,7 @@ def test_records_resume_and_come_once_per_epoch(
     data_dir, _ = tiny_imagenet
     split = datasets.load("imagenet2012", str(data_dir)).train
     assert isinstance(split, RecordSplit)
-    arguments = {"augmentation": "imagenet", "batch_size": 8, "mean": pipeline.pixel_mean(split)}
+    arguments = {"augmentation": "imagenet", "batch_size": 8, "mean": means.pixel_mean(split)}
     arguments |= {"seed": 1, "image_size": 32}
     whole = take(pipeline.train_batches(split, **arguments), 8)
     labels = np.concatenate([labels for _, labels in whole])[:60].reshape(3, 20)

@@ -110,16 +110,14 @@ def run(options: argparse.Namespace) -> None:
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
     assert job.architecture  # raises if there is none
 
-    import tensorflow as tf  # after the arguments are known to be good
-
-    from training.distribution import choose, is_chief
+    from training import engines  # after the arguments are known to be good
     from training.train import train
 
     if options.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = choose(options.strategy)
+        engines.make_deterministic()
+    strategy = engines.strategy(options.strategy)
     outcome = train(job, workdir, strategy=strategy, checkpoint_steps=options.checkpoint_steps)
-    if is_chief(strategy):
+    if engines.running(strategy).chief:
         print(
             f"{job.network} on {job.dataset}: test error {outcome.test_error:.2f} % "
             f"of {outcome.test_examples} images"
