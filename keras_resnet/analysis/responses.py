@@ -40,8 +40,8 @@ def layer_responses(
         Names and deviations. `np.sort(stds)[::-1]` is the lower half of the figure.
 
     Raises:
-        ValueError: If the model has no 3x3 convolution or one with a non-linearity inside, is not
-            functional, or there are no images.
+        ValueError: If the model has no 3x3 convolution or one with a non-linearity inside, has
+            layers within layers, is not functional, or there are no images.
     """
     watched = dict(_watched(model))  # by the id of the layer that responds
     if not watched:
@@ -82,6 +82,8 @@ def _watched(model: Any) -> Iterator[tuple[int, str]]:
             behind = users.get(id(makers[id(layer)]), [])
             normed = len(behind) == 1 and isinstance(behind[0], layers.BatchNormalization)
             yield id(behind[0] if normed else layer), layer.name
+        elif any(True for _ in layer._flatten_layers(include_self=False)):
+            raise ValueError(f"{layer.name} has layers inside it, whose responses are not seen.")
 
 
 def _merged(before: tuple[int, float, float], values: np.ndarray) -> tuple[int, float, float]:
