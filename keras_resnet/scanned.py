@@ -121,16 +121,17 @@ class Stage(layers.Layer):  # type: ignore[misc]
         values = [np.array(ops.convert_to_numpy(stack)) for stack in self.stacks]
         return {
             f"{unit}_{name}": array[i]
-            for i, unit in enumerate(self._unit_names())
+            for i, unit in enumerate(self.unit_names())
             for (name, _), array in zip(self.unit.variables, values, strict=True)
         }
 
     def assign_units(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes its weights from the arrays of units written out, which may hold others too."""
         for (name, _), stack in zip(self.unit.variables, self.stacks, strict=True):
-            stack.assign(np.stack([arrays[f"{unit}_{name}"] for unit in self._unit_names()]))
+            stack.assign(np.stack([arrays[f"{unit}_{name}"] for unit in self.unit_names()]))
 
-    def _unit_names(self) -> list[str]:
+    def unit_names(self) -> list[str]:
+        """What the units are called when written out: `conv2_block2` and so on."""
         stage, first = re.fullmatch(r"(.*?)(\d+)", self.unit.model.name).groups()  # type: ignore[union-attr]
         return [f"{stage}{int(first) + i}" for i in range(self.count)]
 
@@ -181,7 +182,7 @@ class Unit:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass
 class StackedBatchNorm:
     """What a batch norm has, for all units at once: statistics of shape (count, C)."""
 

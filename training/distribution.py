@@ -9,9 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_resnet.scanned import StackedBatchNorm
 from training.statistics import batch_norms
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+LOOPS_CANNOT_SYNCHRONIZE = (
+    "Several devices cannot take statistics over all their images inside a loop of units: set "
+    "scan=false, or batch_norm=per_replica."
+)
 
 
 def choose(name: str) -> tf.distribute.Strategy:
@@ -110,8 +115,14 @@ def distributed(model: keras.Model) -> keras.Model:
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
-    """From now on every batch's statistics are those of all replicas' images together."""
+    """From now on every batch's statistics are those of all replicas' images together.
+
+    Raises:
+        ValueError: If units run in a loop: TensorFlow's replicas cannot meet inside one.
+    """
     for layer in batch_norms(model):
+        if isinstance(layer, StackedBatchNorm):
+            raise ValueError(LOOPS_CANNOT_SYNCHRONIZE)
         layer.synchronized = True
 
 

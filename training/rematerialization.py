@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from keras_resnet import Stage
+
 
 class RecomputedUnit(keras.Model):
     """A unit that keeps only its input for the backward pass, and runs again there.
@@ -45,8 +47,8 @@ def rematerialized(model: keras.Model) -> keras.Model:
     """The network of `model`, with its very layers and variables, of `RecomputedUnit`s.
 
     Outputs, gradients, moving statistics and the variables' order are the same. The sections of a
-    very deep network stay sections. A training step keeps one activation per unit instead of one
-    per operation, and costs one more forward pass.
+    very deep network stay sections, and its loops are told to do the same. A training step keeps
+    one activation per unit instead of one per operation, and costs one more forward pass.
 
     Args:
         model: A network built by `keras_resnet.ResNet`.
@@ -60,7 +62,9 @@ def rematerialized(model: keras.Model) -> keras.Model:
             continue
         if isinstance(layer, keras.Model):  # a section
             x = rematerialized(layer)(x)
-        elif "_block" not in layer.name:  # the stem, the top
+        elif "_block" not in layer.name:  # the stem, a loop, the top
+            if isinstance(layer, Stage):
+                layer.rematerialize = True
             x = layer(x)
             start = layer.output
         elif layer.name.endswith("_out"):  # a unit's last layer: conv2_block1_out

@@ -46,7 +46,7 @@ class TensorFlowEngine:
                 f"divided by {self.replicas}."
             )
         synchronized = self.replicas > 1 and job.recipe.batch_norm == "synchronized"
-        if synchronized and models.scans(job.network, job.recipe):
+        if synchronized and models.scans(job.architecture, job.recipe):
             raise ValueError(distribution.LOOPS_CANNOT_SYNCHRONIZE)
         if job.recipe.jit and job.recipe.scan:
             raise ValueError("XLA cannot compile a loop of units: set scan=false, or jit=false.")

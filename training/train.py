@@ -121,7 +121,8 @@ def train(
 
 
 def compiled(job: Job, dataset: datasets.Dataset, engine: Engine) -> keras.Model:
-    network = models.trainable(job.architecture, dataset)
+    scan = models.scans(job.architecture, job.recipe)
+    network = models.trainable(job.architecture, dataset, scan)
     if job.recipe.rematerialize:
         network = rematerialized(network)
     model = engine.model(network, job.recipe)
