@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from keras_resnet.analysis import graph
+from keras_resnet.scanned import Stage
 
 
 class GradientNorms(NamedTuple):
@@ -39,18 +41,14 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
         )
     body = keras.Model(model.input, head.input, name=model.name)  # the same layers
-    kernels = {
-        layer.name: layer.kernel
-        for layer in graph.walk(model)
-        if getattr(layer, "kernel", None) is not None and layer.kernel.trainable
-    }
+    kernels = [one for one in _kernels(model) if one[0].trainable]
     if not kernels:
         raise ValueError(f"{model.name} has no trainable kernel.")
     x = keras.ops.convert_to_tensor(images, model.input.dtype)
     fixed = [variable.value for variable in body.non_trainable_variables]
 
     def loss(values: list[Any]) -> Any:
-        given = dict(zip(map(id, kernels.values()), values, strict=True))
+        given = {id(kernel): value for (kernel, _), value in zip(kernels, values, strict=True)}
         trainable = [given.get(id(v), v.value) for v in body.trainable_variables]
         features, _ = body.stateless_call(trainable, fixed, x, training=True)
         scores = keras.ops.matmul(features, given.get(id(head.kernel), head.kernel.value))
@@ -60,6 +58,36 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             keras.ops.sparse_categorical_crossentropy(labels, scores, from_logits=True)
         )
 
-    found = graph.gradient(loss, [kernel.value for kernel in kernels.values()])
-    arrays = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in found]
-    return GradientNorms(tuple(kernels), np.array([np.linalg.norm(one) for one in arrays]))
+    names: list[str] = []
+    norms: list[float] = []
+    found = graph.gradient(loss, [kernel.value for kernel, _ in kernels])
+    for (_, of_kernel), gradient in zip(kernels, found, strict=True):
+        array = np.asarray(keras.ops.convert_to_numpy(gradient), np.float64)
+        names += of_kernel
+        norms += np.linalg.norm(array.reshape(len(of_kernel), -1), axis=1).tolist()
+    order = {name: place for place, name in enumerate(_layer_order(model))}
+    places = np.argsort([order[name] for name in names])
+    return GradientNorms(tuple(names[i] for i in places), np.array(norms)[places])
+
+
+def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
+    """Every kernel with its layer's name; the stacked kernels of a `Stage` with several."""
+    for layer in graph.walk(model):
+        if isinstance(layer, Stage):
+            named = zip(layer.unit.variables, layer.stacks, strict=True)
+            for (name, _), stack in named:
+                if name.endswith("/kernel"):
+                    ending = name.removesuffix("/kernel")
+                    yield stack, [f"{unit}_{ending}" for unit in layer.unit_names()]
+        elif getattr(layer, "kernel", None) is not None:
+            yield layer.kernel, [layer.name]
+
+
+def _layer_order(model: keras.Model) -> Iterator[str]:
+    """Names of the layers from input to output, unit by unit in a `Stage`."""
+    for layer in graph.walk(model):
+        if isinstance(layer, Stage):
+            endings = [ending for ending, _ in layer.unit.named_layers]
+            yield from (f"{unit}_{ending}" for unit in layer.unit_names() for ending in endings)
+        else:
+            yield layer.name

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers
 
 from keras_resnet.analysis import graph
+from keras_resnet.scanned import Stage
 
 
 class Responses(NamedTuple):
@@ -43,26 +44,34 @@ def layer_responses(
         ValueError: If the model has no 3x3 convolution or one with a non-linearity inside, has
             layers within layers, is not functional, or there are no images.
     """
-    watched = dict(_watched(model))  # by the id of the layer that responds
-    if not watched:
+    responding = list(_responding(model))
+    if not responding:
         raise ValueError(f"{model.name} has no 3x3 convolution.")
-    moments = {name: (0, 0.0, 0.0) for name in watched.values()}
+    moments = {name: (0, 0.0, 0.0) for _, name in responding}
+    names_of: dict[int, list[str]] = {}
+    for layer, name in responding:
+        names_of.setdefault(layer, []).append(name)
+    coming: dict[int, Iterator[str]] = {}  # names of what a layer, by its id, gives next
 
     def tap(operation: Any, inputs: tuple[Any, ...], outputs: Any) -> Any:
-        name = watched.get(id(operation))
-        if name is not None:
+        if id(operation) in coming:
+            name = next(coming[id(operation)])
             moments[name] = _merged(moments[name], keras.ops.convert_to_numpy(outputs))
         return outputs
 
     with graph.no_gradients():
         for batch in graph.batches(images, batch_size):
+            coming = {layer: iter(names) for layer, names in names_of.items()}
             graph.run(model, keras.ops.convert_to_tensor(batch, model.input.dtype), tap)
     stds = [np.sqrt(squares / count) for count, _, squares in moments.values()]
     return Responses(tuple(moments), np.array(stds))
 
 
-def _watched(model: Any) -> Iterator[tuple[int, str]]:
-    """The layers whose outputs are responses, by id, with the names of their convolutions."""
+def _responding(model: Any) -> Iterator[tuple[int, str]]:
+    """Ids of the layers whose outputs are responses and names of their convolutions, in order.
+
+    The layers of a `Stage` come again for each of its units, with the unit's names.
+    """
     calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}
     makers: dict[int, Any] = {}  # of a convolution's output, by the id of the convolution
@@ -72,7 +81,12 @@ def _watched(model: Any) -> Iterator[tuple[int, str]]:
         makers[id(node.operation)] = node.outputs[0]
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _watched(layer)
+            yield from _responding(layer)
+        elif isinstance(layer, Stage):
+            of_unit = list(_responding(layer.unit.model))
+            for unit in layer.unit_names():
+                for responding, name in of_unit:
+                    yield responding, name.replace(layer.unit.model.name, unit)
         elif isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (3, 3):
             if layer.activation is not keras.activations.linear:
                 raise ValueError(

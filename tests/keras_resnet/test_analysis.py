@@ -91,6 +91,24 @@ def test_nested_nets_are_gone_through_in_order() -> None:
         np.testing.assert_allclose(found.maps, expected.maps, atol=1e-4)
 
 
+def test_a_stage_in_a_loop_is_looked_into_unit_by_unit() -> None:
+    row = Architecture("narrow", "cifar", "basic", (3, 2), (4, 6), "A", stem_filters=4)
+    written_out, looped = (
+        keras_resnet.ResNet(row, input_shape=(32, 32, 3), classes=5, scan=scan)
+        for scan in (False, True)
+    )
+    keras_resnet.copy_weights(written_out, looped)
+    images, labels = pixels(4) / 64, np.array([0, 1, 2, 3])
+    expected, found = (analysis.layer_responses(m, images, 3) for m in (written_out, looped))
+    assert found.names == expected.names
+    np.testing.assert_allclose(found.stds, expected.stds, rtol=1e-5)
+    expected, found = (analysis.gradient_norms(m, images, labels) for m in (written_out, looped))
+    assert found.names == expected.names
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-3)
+    expected, found = (analysis.grad_cam(m, images) for m in (written_out, looped))
+    np.testing.assert_allclose(found.maps, expected.maps, atol=1e-4)
+
+
 def test_images_may_come_in_any_iterable() -> None:
     class Loader(keras.utils.PyDataset):
         def __len__(self) -> int:
