@@ -14,13 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data-dir", help="where CIFAR-10 lies (default: TFDS_DATA_DIR, else TFDS's own)"
     )
     parser.add_argument(
-        "--out", type=Path, default=PRETRAINED, help="the package's folder of weights"
+        "--out", type=Path, help="a folder (default: keras_resnet/pretrained, the package's own)"
     )
 
 
 def run(options: argparse.Namespace) -> None:
     from training.release import release
 
-    released = release(options.run_directory, options.data_dir, options.out)
+    released = release(options.run_directory, options.data_dir, options.out or PRETRAINED)
     print(f"{released.file}: {released.file.stat().st_size:,} bytes; its facts are beside it")
     print(f"for ROWS in keras_resnet/published.py:\n    {released.row}")

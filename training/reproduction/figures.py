@@ -74,7 +74,8 @@ def courses(
             panels.setdefault(family, {})[net.label] = rows
         if net.family == "resnet" and net.depth >= DEEPEST and _deepest(drawn) > DEEPEST:
             panels.setdefault("very deep residual nets", {})[net.label] = rows
-    plots.panels(panels, path)
+    _, *under = caption(result).splitlines()
+    plots.panels({"\n".join((title, *under)): runs for title, runs in panels.items()}, path)
 
 
 def _deepest(nets: Mapping) -> int:

@@ -17,7 +17,8 @@ from training import machine
 from training.files import replacing, write_json
 from training.reproduction.experiments import EXPERIMENTS
 from training.reproduction.figures import caption
-from training.reproduction.results import EVIDENCE, Result
+from training.reproduction.provenance import EVIDENCE
+from training.reproduction.results import Result
 
 ENDINGS = (".csv", ".md", ".png", ".json")
 REPORT = "report.html"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from training import costs, machine, paper
-from training.reproduction import jobs
 from training.reproduction.experiments import Experiment, Net
 from training.reproduction.measures import Measured, Score
+from training.reproduction.provenance import evidence, facts, joined
 from training.reproduction.runs import Run
 
 MISSING, UNASKED = "missing", "–"
-EVIDENCE = ("numbers of", "runs", "recipe", "data", "hardware", "finished", "command")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,12 @@ def ensemble(
     if len(runs) != 6:
         notes = (f"An ensemble of {len(runs)}, not of six.", *notes)
     one = Measured(nets[0], tuple(runs), (found,))
-    return _error_table(experiment, [(published, one)], selection, notes)
+    result = _error_table(experiment, [(published, one)], selection, notes)
+    members = tuple(
+        evidence(f"{net.label} of the ensemble", (run,), experiment.protocol, found.examples)
+        for net, run in zip(nets, runs, strict=True)
+    )
+    return replace(result, evidence=members)
 
 
 def _error_table(
@@ -133,42 +137,9 @@ def _record(experiment: Experiment, published: paper.Error, one: Measured | None
         **values,
         "training_error": statistics.mean(last) if last else "",
         "protocol": experiment.protocol,
-        **(_facts(runs, one.scores[0].examples) if one and runs else {}),
+        **(facts(runs, one.scores[0].examples) if one and runs else {}),
         "missing": "; ".join(one.missing) if one else "",
     }
-
-
-def _facts(runs: Sequence[Run], examples: int) -> dict[str, Any]:
-    first = runs[0]
-    together = {key: _joined(run.result[key] for run in runs) for key in ("hardware", "finished")}
-    return {
-        **jobs.as_record(first.job),
-        "seeds": " ".join(str(run.job.seed) for run in runs),
-        "train_examples": first.result["train_examples"],
-        "test_examples": examples,
-        **together,
-        "command": jobs.command(first.job),
-    }
-
-
-def evidence(
-    label: str, runs: Sequence[Run], protocol: str | None, examples: int
-) -> tuple[str, ...]:
-    """Where a row's numbers are from, by `EVIDENCE`; the command is the first run's."""
-    first = runs[0]
-    train_examples = first.result["train_examples"]
-    trained_on = "?" if train_examples is None else f"{train_examples:,}"
-    seen = f", {examples:,} test images{f', {protocol}' if protocol else ''}" if examples else ""
-    seeds = ", ".join(str(run.job.seed) for run in runs)
-    return (
-        label,
-        f"n = {len(runs)} (seed{'s' if len(runs) > 1 else ''} {seeds})",
-        _joined(str(jobs.describe(run.job.recipe)) for run in runs),
-        f"{first.job.dataset}: {trained_on} training images{seen}",
-        _joined(run.result["hardware"] for run in runs),
-        _joined(run.result["finished"][:10] for run in runs),
-        jobs.command(first.job),
-    )
 
 
 def curves(
@@ -187,7 +158,7 @@ def curves(
                 one.net.label,
                 _spread([row["error"] for row in ends]),
                 _spread([row["val_error"] for row in ends]),
-                _joined(f"{row['step']:,.0f}" for row in ends) or UNASKED,
+                joined(f"{row['step']:,.0f}" for row in ends) or UNASKED,
                 str(len(ends) or UNASKED),
             )
         )
@@ -319,7 +290,3 @@ def _spread(values: Sequence[float]) -> str:
 
 def _number(value: float | str) -> str:
     return UNASKED if value == "" else f"{value:.2f}"
-
-
-def _joined(texts: Any) -> str:
-    return " / ".join(dict.fromkeys(texts))
