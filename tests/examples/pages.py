@@ -1,0 +1,15 @@
+"""The code that a page of docs/ shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def code(page: str) -> str:
+    """The first Python block of `docs/<page>.md`."""
+    block = re.search(r"^```python\n(.*?)^```$", (DOCS / f"{page}.md").read_text(), re.M | re.S)
+    assert block is not None, f"docs/{page}.md shows no Python"
+    return block[1]
