@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -108,6 +109,9 @@ def _train(options: argparse.Namespace) -> None:
 def main() -> int:
     from training.__main__ import run
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for noisy in ("absl", "tensorflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     _end_with_the_search()
     return run(argparse.Namespace(command="tune", run=_train, order=Path(sys.argv[1])))
 
