@@ -101,6 +101,8 @@ def test_rows_of_other_networks_are_refused():
     with pytest.raises(ValueError, match=r"'imagenet-torchvision-v2'.*'imagenet' \(v1\)"):
         ResNet18(weights="imagenet-torchvision-v2")
     with pytest.raises(ValueError, match="none published"):
+        CifarResNet(26, weights="imagenet")
+    with pytest.raises(ValueError, match=r"no weights 'imagenet'.*'cifar10' \(v1\)"):
         CifarResNet(20, weights="imagenet")
     wide = replace(keras_resnet.TABLE["resnet50"], filters=(128, 256, 512, 1024))
     with pytest.raises(ValueError, match="none published"):
