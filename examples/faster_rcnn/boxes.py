@@ -1,0 +1,128 @@
+"""Boxes as (..., 4) tensors y1, x1, y2, x2 in pixels: deltas, matching, sampling, suppression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+from keras import ops
+
+FORMAT = "yxyx"
+DELTAS = "center_yxhw"  # of the centre, by the box's size, then log ratios of the sizes
+
+
+def anchors(size: int, stride: int, sides: tuple[int, ...]) -> Any:
+    """Squares of the given sides around the centre of each cell: (cells * len(sides), 4)."""
+    level = stride.bit_length() - 1
+    each = [
+        keras_hub.layers.AnchorGenerator(
+            FORMAT, level, level, num_scales=1, aspect_ratios=[1.0], anchor_size=side / stride
+        )(ops.zeros((1, size, size, 3)))[f"P{level}"]
+        for side in sides
+    ]
+    return ops.reshape(ops.stack(each, axis=1), (-1, 4))
+
+
+def encode(bases: Any, boxes: Any, variance: tuple[float, ...]) -> Any:
+    """What takes `bases` (..., 4) to `boxes` (..., 4), divided by `variance`."""
+    return keras.utils.bounding_boxes.encode_box_to_deltas(
+        bases,
+        boxes,
+        anchor_format=FORMAT,
+        box_format=FORMAT,
+        encoding_format=DELTAS,
+        variance=variance,
+    )
+
+
+def decode(bases: Any, deltas: Any, variance: tuple[float, ...], size: int) -> Any:
+    """The boxes that `deltas` make of `bases`, cut to the image (size, size)."""
+    boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
+        bases,
+        # A box grows at most by 1000 / 16 in one step, as Detectron has it: exp would overflow.
+        ops.concatenate([deltas[..., :2], ops.minimum(deltas[..., 2:], 4.1 / variance[2])], -1),
+        anchor_format=FORMAT,
+        box_format=FORMAT,
+        encoded_format=DELTAS,
+        variance=variance,
+    )
+    return ops.clip(boxes, 0.0, float(size))
+
+
+def areas(boxes: Any) -> Any:
+    """(..., 4) -> (...); zero or less of what is no box, such as the filling of a batch."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def overlaps(bases: Any, truth: Any) -> Any:
+    """Intersection over union, (N, A, 4) and (N, M, 4) -> (N, A, M); 0 where either is no box."""
+    low = ops.maximum(bases[:, :, None, :2], truth[:, None, :, :2])
+    high = ops.minimum(bases[:, :, None, 2:], truth[:, None, :, 2:])
+    shared = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
+    both = areas(bases)[:, :, None] + areas(truth)[:, None, :] - shared
+    return ops.where(shared > 0, shared / ops.maximum(both, 1e-6), 0.0)
+
+
+def match(found: Any, positive: float, negative: float, best: bool) -> tuple[Any, Any]:
+    """Which boxes are objects, by their overlaps (N, A, M).
+
+    Args:
+        found: Of `overlaps`.
+        positive: Boxes of at least this overlap with a true one are objects.
+        negative: Boxes of less than this with every one are background; others neither.
+        best: Whether the best box of each true one is an object too, however little they meet.
+
+    Returns:
+        The index of the true box that each meets most, (N, A); and 1 for an object, 0 for
+        background, -1 for neither, (N, A).
+    """
+    most = ops.max(found, axis=-1)
+    kind = ops.where(most >= positive, 1, ops.where(most < negative, 0, -1))
+    if best:
+        champions = ops.logical_and(found >= ops.max(found, axis=1, keepdims=True), found > 0)
+        kind = ops.where(ops.any(champions, axis=-1), 1, kind)
+    return ops.argmax(found, axis=-1), kind
+
+
+def sample(kind: Any, number: int, share: float) -> tuple[Any, Any]:
+    """A random choice of `number` of (N, A), of objects at most `share`, filled by background.
+
+    Returns:
+        Indices (N, number); and weights (N, number), 0 where there were not enough.
+    """
+    noise = keras.random.uniform(ops.shape(kind))
+    order = ops.argsort(-ops.where(kind == 1, 1.0 + noise, 0.0), axis=-1)
+    rank = ops.argsort(order, axis=-1)
+    chosen = ops.logical_and(kind == 1, rank < int(number * share))
+    priority = ops.where(chosen, 2.0, ops.where(kind == 0, noise, -1.0))
+    values, indices = ops.top_k(priority, number)
+    return indices, ops.cast(values >= 0, "float32")
+
+
+def take(x: Any, indices: Any) -> Any:
+    """(N, A, ...) and (N, K) -> (N, K, ...)."""
+    return tf.gather(x, indices, batch_dims=1)
+
+
+def suppress(
+    boxes: Any, scores: Any, number: int, overlap: float, least: float = 0.0
+) -> tuple[Any, Any, Any, Any]:
+    """Of boxes that overlap, the best of each class.
+
+    Args:
+        boxes: (N, A, classes, 4).
+        scores: (N, A, classes).
+        number: Boxes kept of each image.
+        overlap: Boxes that meet a better one by more IoU than this are dropped.
+        least: Scores below are dropped.
+
+    Returns:
+        Boxes (N, number, 4), scores (N, number), classes (N, number) and how many each image
+        has (N,); zeros behind these.
+    """
+    kept = tf.image.combined_non_max_suppression(
+        boxes, scores, number, number, overlap, least, clip_boxes=False
+    )
+    return kept.nmsed_boxes, kept.nmsed_scores, kept.nmsed_classes, kept.valid_detections
