@@ -27,8 +27,8 @@ def trainable(architecture: Architecture, dataset: Dataset, scan: bool = False) 
 def scans(architecture: Architecture, recipe: Recipe) -> bool:
     """Whether a stage's units are run in a loop: as the recipe has it, or where it pays.
 
-    Measured on two CPU cores (AMD EPYC): without, a net of 1202 layers takes minutes to its first
-    step; a net of 110 takes seconds either way, and its steps are as fast or faster without.
+    Without, a net of 1202 layers takes minutes to its first step; one of 56 takes seconds either
+    way, and its steps were faster without (docs/performance.md, "Deep nets").
     """
     if recipe.scan is not None:
         return recipe.scan

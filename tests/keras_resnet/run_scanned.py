@@ -23,7 +23,6 @@ from keras_resnet.transfer import arrays_of
 
 IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 9, 8, 3)).astype("float32")
 LABELS = np.array([0, 1, 2, 3, 4, 1])
-BACKEND = keras.backend.backend()
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,11 @@ class Case:
 CASES = MappingProxyType(
     {
         "basic-A": Case("basic", "A"),
-        "basic-B": Case("basic", "B", options={"zero_init_residual": True}),
         "bottleneck-C": Case("bottleneck", "C"),
         "plain": Case("basic", None),
         "recomputed": Case("bottleneck", "C", rematerialize=True),
         "frozen": Case("basic", "A", frozen=True),
-        "mixed": Case("basic", "B", policy="mixed_bfloat16", rematerialize=True),
+        "mixed": Case("basic", "B", "mixed_bfloat16", options={"zero_init_residual": True}),
         "channels_first": Case("basic", "A", channels_first=True),
     }
 )
@@ -107,8 +105,6 @@ def numbers(model: keras.Model, case: Case) -> dict[str, np.ndarray]:
 def compare(case: Case) -> dict[str, dict[str, float]]:
     """By array: the largest difference, the largest number, and how far it moved from the start."""
     plain, scanned = pair(case)
-    if case.channels_first and BACKEND == "tensorflow":
-        return {}  # its convolutions on a CPU are channels_last: it only builds
     initial = arrays_of(plain)
     expected, actual = numbers(plain, case), numbers(scanned, case)
     assert expected.keys() == actual.keys()

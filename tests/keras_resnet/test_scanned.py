@@ -22,9 +22,9 @@ from keras_resnet.transfer import arrays_of
 SCRIPT = Path(__file__).with_name("run_scanned.py")
 CHECKOUT = Path(__file__).parents[2]
 RUNS = {
-    "tensorflow": ("basic-A", "recomputed", "plain", "frozen", "mixed", "channels_first"),
-    "jax": ("recomputed", "frozen"),
-    "torch": ("bottleneck-C", "recomputed", "mixed", "channels_first"),
+    "tensorflow": ("basic-A", "recomputed", "frozen", "mixed"),
+    "jax": ("recomputed",),
+    "torch": ("plain", "recomputed", "channels_first"),
 }
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 2**-8}
 
@@ -53,8 +53,6 @@ def numbers(request):
 def test_two_training_steps_give_the_same_numbers(numbers):
     backend, cases = numbers
     for name in RUNS[backend]:
-        if name == "channels_first" and backend == "tensorflow":
-            continue  # it builds
         tolerance = TOLERANCE[CASES[name].policy]
         assert len(cases[name]) > 100
         for key, array in cases[name].items():
