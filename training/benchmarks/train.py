@@ -1,0 +1,63 @@
+"""Training steps: ours, plain Keras, PyTorch; and what a matrix product would allow."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+
+from training.benchmarks.report import Comparison, Goal
+from training.benchmarks.timing import Contender
+
+PEERS = "training.benchmarks.peers"
+PYTORCH, KERAS = 1.0, 1.4  # at least so many times their speed
+
+# network: (batch, steps in a repeat)
+STEPS = {"resnet20": (128, 8), "resnet50": (16, 2)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def comparisons(options: argparse.Namespace) -> list[Comparison]:
+    return [_comparison(network) for network in STEPS]
+
+
+def _comparison(network: str) -> Comparison:
+    batch, steps = STEPS[network]
+    given = {"network": network, "batch": batch, "steps": steps}
+    ours = Contender("training", f"{__name__}:stepping", given)
+    keras = Contender("plain Keras", f"{PEERS}.keras_training:stepping", given)
+    torch = Contender(
+        "PyTorch, channels-last",
+        f"{PEERS}.torch_training:stepping",
+        given,
+        ("torch", "transformers") if network == "resnet50" else ("torch",),
+    )
+    return Comparison(
+        f"Training step of {network}, batch {batch}",
+        "images/s",
+        (ours, keras, torch),
+        (
+            Goal(f"train-{network}-pytorch", (ours.name,), PYTORCH, (torch.name,)),
+            Goal(f"train-{network}-keras", (ours.name,), KERAS, (keras.name,)),
+        ),
+    )
+
+
+def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
+    """Images per second of the very model that `python -m training train` trains."""
+    from training import engines
+    from training.benchmarks.peers.keras_training import fitting
+    from training.datasets import Dataset
+    from training.jobs import Job
+    from training.recipes import RECIPES
+    from training.train import compiled
+
+    cifar = network != "resnet50"
+    classes = tuple(map(str, range(10 if cifar else 1000)))
+    nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, None, None, None)
+    recipe = dataclasses.replace(RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch)
+    engine = engines.running()
+    return fitting(compiled(Job(network, "noise", recipe), nothing, engine), batch, steps)
