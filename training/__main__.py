@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(given)
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("absl", "tensorflow"):
+    for noisy in ("absl", "jax", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return run(options)
 

@@ -20,7 +20,7 @@ from training.schedules import Controller
 from training.stepping import STEPPING, Source
 
 if TYPE_CHECKING:
-    from training.train import Job
+    from training.jobs import Job
 
 # Between two looks of the host: 50 ms of a ResNet-20 that takes a millisecond for each. On a CPU,
 # where a step takes far longer, a look costs nothing.
@@ -90,8 +90,10 @@ class ArraysEngine:
         self, model: keras.Model, split: Split, job: Job, mean: np.ndarray, size: int, rate: Rate
     ) -> tuple[Any, int]:
         draws = Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed)
-        model.source = Source(draws, mean, rate, self.steps_per_call)
-        return _again_and_again(split), model.source.most_now()
+        # One by one while any step's error may end the warm-up.
+        at_once = 1 if rate.controller.warming_up else self.steps_per_call
+        model.source = Source(draws, mean, rate, self.steps_per_call, at_once)
+        return _again_and_again(split), at_once
 
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None

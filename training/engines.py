@@ -21,7 +21,7 @@ from training.schedules import Controller
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from training.train import Job
+    from training.jobs import Job
 
 
 class Engine(Protocol):

@@ -33,23 +33,20 @@ class Source:
     draws: Draws
     mean: np.ndarray  # (H, W, C)
     rate: Rate
-    most: int  # steps in a call
+    most: int  # steps in a call, as the program is made for
+    at_once: int  # steps in each call of this `fit`: `most`, or 1
 
     def plan(self) -> Plan:
-        """The next call's steps: to the epoch's end at most, one by one while each one's error may
-        end the warm-up."""
+        """The next call's steps, to the epoch's end at most."""
         clock = self.rate.clock
         epoch_end = (clock.step // clock.epoch_steps + 1) * clock.epoch_steps
-        steps = min(self.most_now(), min(epoch_end, clock.total_steps) - clock.step)
+        steps = min(self.at_once, min(epoch_end, clock.total_steps) - clock.step)
         clock.taken = steps
         rates = np.zeros(self.most, np.float32)
         rates[:steps] = self.rate.upcoming(steps)
         drawn = [self.draws(clock.step + i) for i in range(steps)]
         drawn += [drawn[-1]] * (self.most - steps)
         return Plan(np.int32(steps), rates, Draw(*map(np.stack, zip(*drawn, strict=True))))
-
-    def most_now(self) -> int:
-        return 1 if self.rate.controller.warming_up else self.most
 
     def batch(self, images: Any, labels: Any, draw: Draw) -> tuple[Any, Any]:
         """One step's (images float32 (batch_size, H, W, C), labels (batch_size,)).

@@ -20,7 +20,7 @@ from training.recipes import Recipe
 from training.schedules import Controller
 
 if TYPE_CHECKING:
-    from training.train import Job
+    from training.jobs import Job
 
 
 class TensorFlowEngine:

@@ -1,0 +1,90 @@
+"""What test_arrays_run.py looks at, in a process of its own: Keras on another backend, and a
+machine without TensorFlow and what comes with it.
+
+    KERAS_BACKEND=jax python run_arrays.py 5 train --network ...
+    KERAS_BACKEND=jax python run_arrays.py 1,3 compare DATA_DIR DIRECTORY
+
+The number is that of the steps in one call. `compare` reads its start weights from DIRECTORY and
+leaves what comes of them there.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+ABSENT = ("tensorflow", "tensorflow_datasets", "keras_tuner", "tensorboard", "sklearn")
+
+
+class Finder(PathFinder):
+    """Finds no package that is not to be installed."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in ABSENT else super().find_spec(name, path, target)
+
+
+STEPS = 7  # that both backends make from the same weights
+CHANGES = ("iterations=7", "batch_size=16", "drops=[0.3, 0.6]", "weight_decay=0.01")
+
+
+def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
+    """Writes the losses and the weights after some steps on this backend's engine."""
+    import numpy as np
+
+    from training import callbacks, datasets, means, recipes
+    from training.arrays_engine import ArraysEngine
+    from training.jobs import Job
+    from training.schedules import Controller
+    from training.train import compiled
+
+    recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
+    job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
+    dataset = datasets.load("digits", data_dir)
+    engine = ArraysEngine(steps_per_call)
+    model = compiled(job, dataset, engine)
+    with np.load(directory / "start.npz") as weights:
+        model.set_weights([weights[name] for name in sorted(weights)])
+    clock = callbacks.Clock(STEPS, epoch_steps=5)
+    rate = engine.rate(clock, Controller(recipe, STEPS))
+    mean = means.pixel_mean(dataset.train)
+    losses = []
+    for steps in (5, 2):
+        batches, at_once = engine.training_input(model, dataset.train, job, mean, 8, rate)
+        history = model.fit(
+            batches,
+            steps_per_epoch=-(-steps // at_once),
+            validation_data=engine.evaluation_input(dataset.test, 217, 8, mean),
+            callbacks=[clock, rate],
+            shuffle=False,
+            verbose=0,
+        )
+        losses += history.history["loss"]
+    ordered = {f"{i:03d}": array for i, array in enumerate(model.get_weights())}
+    np.savez(directory / f"{steps_per_call}.npz", losses=losses, step=clock.step, **ordered)
+
+
+def main(steps_per_call: str, command: str, *arguments: str) -> int:
+    numbers = [int(number) for number in steps_per_call.split(",")]
+    if command == "compare":
+        data_dir, directory = arguments
+        for number in numbers:
+            compare(data_dir, Path(directory), number)
+        return 0
+    from training import arrays_engine
+    from training.__main__ import main as training
+
+    # As on an accelerator, where the engine itself takes many steps at once.
+    (number,) = numbers
+    arrays_engine.ArraysEngine = functools.partial(
+        arrays_engine.ArraysEngine, steps_per_call=number
+    )
+
+    return training([command, *arguments])
+
+
+if __name__ == "__main__":
+    sys.meta_path[:] = [Finder if one is PathFinder else one for one in sys.meta_path]
+    sys.exit(main(*sys.argv[1:]))
