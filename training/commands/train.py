@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         choices=("digits", "cifar10", "imagenet2012", "folder"),
         help="digits come with scikit-learn; cifar10 and imagenet2012 through TensorFlow Datasets; "
+        "digits and cifar10 also as the files that `python -m training arrays` writes; "
         f"folder: class folders of images in --data-dir (default: {DEFAULTS['dataset']})",
     )
     parser.add_argument(
