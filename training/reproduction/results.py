@@ -99,7 +99,8 @@ def _error_table(
         said.insert(0, f"The paper's numbers are of {experiment.datasets[0]}, ours of {dataset}.")
     if experiment.name in paper.CORRECTIONS:
         said.append(paper.CORRECTIONS[experiment.name])
-    if any(record["runs"] and record["runs"] > 1 for record in records):
+    several = any(record["runs"] and record["runs"] > 1 for record in records)
+    if several and experiment.kind != "ensemble":
         said.append("Of several runs: the best, then mean ± sample standard deviation.")
     return Result(
         name=experiment.name,
