@@ -154,7 +154,8 @@ def show(axes: Axes, image: np.ndarray, found: Boxes, least: float = 0.3) -> Non
             box = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=colour, linewidth=2)
             axes.add_patch(box)
             text = f"{shapes.CLASSES[label]} {score:.2f}"
-            axes.text(x1, y1 - 2, text, fontsize=6, color="white", backgroundcolor=colour)
+            note = axes.text(x1, y1 - 2, text, fontsize=6, color="white", backgroundcolor=colour)
+            note.set_in_layout(False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,11 @@ DELTAS = "center_yxhw"  # of the centre, by the box's size, then log ratios of t
 
 
 def anchors(size: int, stride: int, sides: tuple[int, ...]) -> Any:
-    """Squares of the given sides around the centre of each cell: (cells * len(sides), 4)."""
+    """Squares of the given sides for each cell of a map: (cells * len(sides), 4).
+
+    Cell (i, j) has them around (i, j) * stride: with padding alike on all sides, as our
+    convolutions have it, that is the middle of what the cell sees.
+    """
     level = stride.bit_length() - 1
     each = [
         keras_hub.layers.AnchorGenerator(
@@ -90,8 +94,10 @@ def sample(kind: Any, number: int, share: float) -> tuple[Any, Any]:
     """A random choice of `number` of (N, A), of objects at most `share`, filled by background.
 
     Returns:
-        Indices (N, number); and weights (N, number), 0 where there were not enough.
+        Indices (N, number), or (N, A) if that is less; and weights of the same shape, 0 where there
+        were not enough.
     """
+    number = min(number, kind.shape[-1])
     noise = keras.random.uniform(ops.shape(kind))
     order = ops.argsort(-ops.where(kind == 1, 1.0 + noise, 0.0), axis=-1)
     rank = ops.argsort(order, axis=-1)

@@ -1,0 +1,83 @@
+"""KerasHub's detector and segmenter on our backbones; the three commands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("keras_hub", reason="needs the extra `examples`")
+
+from examples import common, detection, segmentation, shapes
+from examples.faster_rcnn import __main__ as faster_rcnn
+
+COMMANDS = {
+    "detection": (detection, "COCO mAP@.5, %", 20),
+    "faster_rcnn": (faster_rcnn, "COCO mAP@.5, %", 20),
+    "segmentation": (segmentation, "mean IoU, %", 50),
+}
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[shapes.Scene]:
+    return list(shapes.scenes(8, 0, size=64))
+
+
+def tiny(module):
+    row = module.NET
+    return replace(row, units=(1,) * len(row.units), filters=(8, 8, 16, 16)[: len(row.units)])
+
+
+@pytest.mark.parametrize(
+    ("module", "build"), [(detection, detection.detector), (segmentation, segmentation.segmenter)]
+)
+def test_a_kerashub_task_learns_and_comes_back_from_a_file(module, build, scenes, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = build(tiny(module), 64)
+    losses = common.fit(model, module.batches(scenes, seed=0), 20, "test")
+    assert losses[-1] < 0.7 * losses[0]
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    images = shapes.normalized([scene.image for scene in scenes])
+    ours, theirs = (net(images, training=False) for net in (model, again))
+    for a, b in zip(keras.tree.flatten(ours), keras.tree.flatten(theirs), strict=True):
+        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (a, b)), rtol=1e-5, atol=1e-5)
+
+
+def test_mean_iou_of_a_hand_made_mask():
+    truth = np.array([[[0, 0, 1, 1], [2, 2, 3, 3]]])
+    found = np.array([[[0, 1, 1, 1], [2, 2, 3, 3]]])
+    numbers = segmentation.measures(truth, found)
+    assert numbers["mean IoU, %"] == pytest.approx(100 * (1 / 2 + 2 / 3 + 1 + 1) / 4)
+    assert numbers["pixels right, %"] == pytest.approx(87.5)
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn", "segmentation"])
+def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, capsys):
+    module, measure, _ = COMMANDS[name]
+    monkeypatch.setattr(module, "NET", tiny(module))
+    monkeypatch.setattr(detection, "TRAINING_SCENES", 8)
+    monkeypatch.setattr(detection, "TEST_SCENES", 5)
+    arguments = ["--steps", "1", "--size", "64", "--out", str(tmp_path / "out")]
+    assert module.main(arguments) == 0
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert list(result["results"]) == ["residual", "plain"]
+    for (row,) in result["results"].values():
+        assert 0 <= row[measure] <= 100
+    assert (tmp_path / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "residual" in capsys.readouterr().out
+    assert module.main(arguments) == 1  # nothing is replaced
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_whole_command_learns(name, tmp_path):
+    module, measure, least = COMMANDS[name]
+    assert module.main(["--out", str(tmp_path / "out")]) == 0
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    (residual,) = result["results"]["residual"]
+    assert residual[measure] > least
