@@ -19,16 +19,19 @@ from training import (
     callbacks,
     datasets,
     engines,
+    gradient_record,
     jobs,
     machine,
     means,
     models,
     optimization,
+    probes,
     recipes,
     statistics,
 )
 from training.engines import Engine
 from training.files import claimed, replacing, write_json
+from training.gradient_record import GradientRecord
 from training.jobs import Job
 from training.progress import ProgressBar
 from training.rematerialization import rematerialized
@@ -64,6 +67,7 @@ def train(
     checkpoint_steps: int = CHECKPOINT_STEPS,
     pause_after: int | None = None,
     look_at_test: bool = True,
+    record_gradients: bool = False,
 ) -> Outcome:
     """Trains, or goes on with what `workdir` holds of the same job, and writes into it:
 
@@ -79,6 +83,8 @@ def train(
         checkpoint_steps: Steps between two checkpoints within an epoch; every epoch's end has one.
         pause_after: End after so many epochs of the whole run; a later call goes on from there.
         look_at_test: Whether to measure the test error. A search must not choose by it.
+        record_gradients: Whether to write the norm of each layer's gradient at every epoch's end
+            to `gradients.csv`, on one device.
 
     Raises:
         ValueError: If the job cannot be, or `workdir` holds another job's run.
@@ -87,6 +93,8 @@ def train(
     """
     engine = engines.running(strategy)
     engine.check(job)
+    if record_gradients and strategy is not None and strategy.num_replicas_in_sync > 1:
+        raise ValueError("Gradients are recorded on one device: give --strategy one.")
     workdir.mkdir(parents=True, exist_ok=True)
     with claimed(workdir / ".lock") if engine.chief else nullcontext():
         if engine.chief:
@@ -110,7 +118,17 @@ def train(
         with engine.scope():
             model = compiled(job, dataset, engine)
         with engine.readable_errors(job):
-            rows = _fit(model, job, dataset, mean, workdir, checkpoint_steps, pause_after, engine)
+            rows = _fit(
+                model,
+                job,
+                dataset,
+                mean,
+                workdir,
+                checkpoint_steps,
+                pause_after,
+                record_gradients,
+                engine,
+            )
         _settle(model, job, dataset, mean, engine)
         outcome = _finish(
             model, job, dataset, mean, workdir, rows, len(skipped), look_at_test, engine
@@ -150,6 +168,7 @@ def _fit(
     workdir: Path,
     checkpoint_steps: int,
     pause_after: int | None,
+    record_gradients: bool,
     engine: Engine,
 ) -> list[dict[str, float]]:
     """`model.fit` from the newest checkpoint to the end; returns the history."""
@@ -175,6 +194,9 @@ def _fit(
         watching.append(ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}"))
     stopping = Stopping(history, recipe.early_stopping, pause_after)
     watching += [history, *engine.callbacks(recipe, history), saver, stopping]
+    if record_gradients:
+        images, labels = probes.images(dataset.train, gradient_record.IMAGES, size)
+        watching.append(GradientRecord(workdir, clock, images - mean, labels))
     saver.set_model(model)
     saver.restore()
     if clock.step:

@@ -79,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jit", action="store_true", help="compile the step by XLA; the same as --set jit=true"
     )
     parser.add_argument(
+        "--record-gradients",
+        action="store_true",
+        help="write the norm of each layer's gradient at every epoch's end to gradients.csv; "
+        "`look course` draws it",
+    )
+    parser.add_argument(
         "--skip-bad-images",
         action="store_true",
         help="folders: leave out images that cannot be decoded, and say how many",
@@ -117,7 +123,13 @@ def run(options: argparse.Namespace) -> None:
     if options.deterministic:
         engines.make_deterministic()
     strategy = engines.strategy(options.strategy)
-    outcome = train(job, workdir, strategy=strategy, checkpoint_steps=options.checkpoint_steps)
+    outcome = train(
+        job,
+        workdir,
+        strategy=strategy,
+        checkpoint_steps=options.checkpoint_steps,
+        record_gradients=options.record_gradients,
+    )
     if engines.running(strategy).chief:
         print(
             f"{job.network} on {job.dataset}: test error {outcome.test_error:.2f} % "
