@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_resnet.analysis import graph
+
 # What may stand behind the pooling: acts on each position's channels by itself.
 POINTWISE = (layers.Dense, layers.Activation, layers.Softmax, layers.Dropout)
 
@@ -34,7 +36,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
         ValueError: If `model` is another kind of model.
     """
     pooling = _pooling(model)
-    inputs = keras.Input((None, None, model.input_shape[-1]), dtype=model.input.dtype)
+    inputs = keras.Input((None, None, model.input_shape[-1]), dtype=model.inputs[0].dtype)
     return _rebuilt(model, inputs, pooling)
 
 
@@ -67,12 +69,12 @@ def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
 
     def copy(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
-            inside = keras.Input((None, None, layer.input_shape[-1]), dtype=layer.input.dtype)
+            inside = keras.Input((None, None, layer.input_shape[-1]), dtype=layer.inputs[0].dtype)
             return _rebuilt(layer, inside, pooling)
         if not isinstance(layer, layers.Layer):
             return layer  # an operation such as keras.ops.pad has no state
         if layer is pooling:
-            window = layer.input.shape[1:3]
+            window = graph.input_of(model, layer).shape[1:3]
             return layers.AveragePooling2D(window, strides=1, name=layer.name)
         if isinstance(layer, layers.Normalization):
             return _per_channel(layer)
@@ -87,8 +89,8 @@ def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
             layer.set_weights(original.get_weights())
         return outputs
 
-    graph = keras.Model(model.input, model.output, name=model.name)  # uncompiled, the same layers
-    return keras.models.clone_model(graph, inputs, clone_function=copy, call_function=call)
+    plain = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # uncompiled
+    return keras.models.clone_model(plain, inputs, clone_function=copy, call_function=call)
 
 
 def _per_channel(layer: Any) -> keras.layers.Layer:

@@ -30,7 +30,8 @@ def features(model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE
     Raises:
         ValueError: If the model has no such classifier, or there are no images.
     """
-    body = keras.Model(model.input, graph.classifier(model).input, name=model.name)
+    seen = graph.input_of(model, graph.classifier(model))
+    body = keras.Model(model.inputs[0], seen, name=model.name)
     found = [body.predict_on_batch(batch) for batch in graph.batches(images, batch_size)]
     return np.concatenate(found).astype(np.float32)
 

@@ -38,7 +38,7 @@ def grad_cam(
         ValueError: If the model has no such classifier or layer, or the classes do not fit.
     """
     head, target = graph.classifier(model), _target(model, layer)
-    x = keras.ops.convert_to_tensor(images, model.input.dtype)
+    x = keras.ops.convert_to_tensor(images, model.inputs[0].dtype)
 
     def look(added: Any) -> tuple[Any, Any]:
         """The feature map and the class scores, with `added` to the map."""
@@ -81,7 +81,7 @@ def _target(model: Any, name: str | None) -> Any:
     if name is None:
         for layer in model.layers:
             if isinstance(layer, keras.layers.GlobalAveragePooling2D):
-                return layer.input._keras_history.operation
+                return graph.input_of(model, layer)._keras_history.operation
         raise ValueError(f"{model.name} has no global average pooling: name the layer to look at.")
     for layer in graph.walk(model):
         if layer.name == name and len(layer.output.shape) == 4:

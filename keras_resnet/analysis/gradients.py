@@ -30,8 +30,8 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
         labels: Classes (N,), whole numbers.
 
     Raises:
-        ValueError: If the model has no such classifier or no trainable kernel, or labels do not
-            fit.
+        ValueError: If the model has no such classifier or no trainable kernel, has layers within
+            layers, or labels do not fit.
     """
     head = graph.classifier(model)
     labels = np.asarray(labels)
@@ -40,11 +40,13 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             f"labels are {len(images)} classes from 0 to {head.units - 1}; given shape "
             f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
         )
-    body = keras.Model(model.input, head.input, name=model.name)  # the same layers
+    body = keras.Model(
+        model.inputs[0], graph.input_of(model, head), name=model.name
+    )  # the same layers
     kernels = [one for one in _kernels(model) if one[0].trainable]
     if not kernels:
         raise ValueError(f"{model.name} has no trainable kernel.")
-    x = keras.ops.convert_to_tensor(images, model.input.dtype)
+    x = keras.ops.convert_to_tensor(images, model.inputs[0].dtype)
     fixed = [variable.value for variable in body.non_trainable_variables]
 
     def loss(values: list[Any]) -> Any:
@@ -81,6 +83,8 @@ def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
                     yield stack, [f"{unit}_{ending}" for unit in layer.unit_names()]
         elif getattr(layer, "kernel", None) is not None:
             yield layer.kernel, [layer.name]
+        elif any(True for _ in layer._flatten_layers(include_self=False)):
+            raise ValueError(f"{layer.name} has layers inside it, whose gradients are not seen.")
 
 
 def _layer_order(model: keras.Model) -> Iterator[str]:

@@ -78,6 +78,18 @@ def classifier(model: keras.Model) -> keras.layers.Dense:
     return last[-1]
 
 
+def input_of(model: Any, layer: keras.layers.Layer) -> Any:
+    """The Keras tensor that a layer of `model` is given there.
+
+    `layer.input` is that of its first call, which may be another model's that shares the layer.
+    """
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            if node.operation is layer:
+                return node.input_tensors[0]
+    raise ValueError(f"{model.name} does not call its layer {layer.name} itself.")
+
+
 def batches(images: Any, batch_size: int = BATCH_SIZE) -> Iterator[np.ndarray]:
     """Batches (N, H, W, C) of an array, or of an iterable of batches.
 

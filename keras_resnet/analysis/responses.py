@@ -62,7 +62,7 @@ def layer_responses(
     with graph.no_gradients():
         for batch in graph.batches(images, batch_size):
             coming = {layer: iter(names) for layer, names in names_of.items()}
-            graph.run(model, keras.ops.convert_to_tensor(batch, model.input.dtype), tap)
+            graph.run(model, keras.ops.convert_to_tensor(batch, model.inputs[0].dtype), tap)
     stds = [np.sqrt(squares / count) for count, _, squares in moments.values()]
     return Responses(tuple(moments), np.array(stds))
 

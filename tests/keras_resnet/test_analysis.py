@@ -193,6 +193,34 @@ def test_gradient_norms_agree_with_keras_own_step_and_with_finite_differences() 
         np.testing.assert_allclose(norm, slope, rtol=0.03, err_msg=name)
 
 
+def test_layers_shared_with_another_model_are_seen_where_they_are() -> None:
+    """As in the model that trains: its batch norms are its own, the rest an older model's too."""
+    first, images, labels = net(), pixels(3), np.array([0, 1, 2])
+
+    def renewed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        return type(layer).from_config(layer.get_config()) if norm else layer
+
+    second = keras.models.clone_model(
+        first,
+        first.input,
+        clone_function=renewed,
+        call_function=lambda layer, *arguments, **named: layer(*arguments, **named),
+    )
+    third = net(seed=1)  # the same values in a model by itself
+    third.set_weights(second.get_weights())
+    assert not np.allclose(analysis.features(first, images), analysis.features(third, images))
+    np.testing.assert_allclose(
+        analysis.features(second, images), analysis.features(third, images), rtol=1e-4, atol=1e-4
+    )
+    found, expected = (analysis.gradient_norms(m, images, labels).norms for m in (second, third))
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    found, expected = (analysis.layer_responses(m, images).stds for m in (second, third))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    found, expected = (analysis.grad_cam(m, images, labels).maps for m in (second, third))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_frozen_layers_have_no_gradient_norm() -> None:
     model = net()
     model.get_layer("conv1_conv").trainable = False
