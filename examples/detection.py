@@ -169,7 +169,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def data(options: argparse.Namespace) -> tuple[list[shapes.Scene], list[shapes.Scene]]:
-    """Training and test scenes; no background is in both."""
+    """Training and test scenes; no background is in both, if there are two.
+
+    Raises:
+        ValueError: If the images have a size that not every net of the examples can divide.
+        OSError: If there are no photographs where they should be.
+    """
+    if options.size < 48 or options.size % 16:
+        raise ValueError(f"--size is a multiple of 16 from 48; given {options.size}.")
     pictures = shapes.photographs(options.backgrounds, options.size)
     make = partial(shapes.scenes, size=options.size)
     training = list(make(TRAINING_SCENES, seed=1, backgrounds=pictures[1::2] or pictures))

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import keras
 import numpy as np
+import pages
 import pytest
 
 pytest.importorskip("keras_hub", reason="needs the extra `examples`")
 
+import keras_resnet
 from examples import common, detection, segmentation, shapes
 from examples.faster_rcnn import __main__ as faster_rcnn
 
@@ -73,6 +75,11 @@ def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, ca
     assert "exists" in capsys.readouterr().err
 
 
+def test_sizes_that_do_not_divide_are_refused(tmp_path, capsys):
+    assert segmentation.main(["--size", "100", "--out", str(tmp_path / "out")]) == 1
+    assert "multiple of 16 from 48; given 100" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_whole_command_learns(name, tmp_path):
@@ -81,3 +88,24 @@ def test_the_whole_command_learns(name, tmp_path):
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     (residual,) = result["results"]["residual"]
     assert residual[measure] > least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["backbone", "detection", "segmentation"])
+def test_the_lines_to_copy_run(page, monkeypatch):
+    monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)
+    scenes = list(shapes.scenes(8, 0, size=128))
+    _, boxes, labels = shapes.padded(scenes)
+    given = {
+        "images": np.stack([scene.image for scene in scenes]),
+        "masks": np.stack([scene.mask for scene in scenes]),
+        "boxes": boxes,
+        "labels": labels,
+    }
+    exec(pages.code(page), given)
+    if page == "backbone":
+        assert given["maps"]["C5"].shape == (8, 4, 4, 2048)
+    elif page == "detection":
+        assert given["found"]["boxes"].shape[::2] == (8, 4)
+    else:
+        assert given["classes"].shape == (8, 128, 128)
