@@ -36,28 +36,32 @@ class Impressions:
 def draw(users: int, seed: int) -> Impressions:
     """`users` independent users."""
     generator = np.random.default_rng(seed)
-    counts = np.stack([_user(generator) for _ in range(users)])
+    counts = _counts(users, generator)
     probabilities = click_probabilities(counts)
     clicks = (generator.random(users) < probabilities).astype("int32")
     return Impressions(_matrices(counts), probabilities, clicks)
 
 
-def _user(generator: np.random.Generator) -> np.ndarray:
-    """Views, baskets and purchases by day and category: (DAYS, CATEGORIES, 3)."""
-    counts = np.zeros((DAYS, CATEGORIES, 3))
-    counts[..., 0] = generator.poisson(0.15, (DAYS, CATEGORIES))  # views of no consequence
-    for _ in range(generator.poisson(WISHES)):
-        # Wishes crowd around the offer, which a shop would not make without a reason.
-        category = OFFERED + round(generator.normal(0, 2))
-        start, length = generator.integers(-4, DAYS), 1 + generator.geometric(0.2)
-        for day in range(max(0, start), min(DAYS, start + length)):
-            for aside, views in ((0, 1.5), (-1, 0.6), (1, 0.6)):
-                counts[day, (category + aside) % CATEGORIES, 0] += generator.poisson(views)
-            if generator.random() < 0.4:
-                counts[day, category % CATEGORIES, 1] += 1
-                if generator.random() < 0.3:
-                    counts[day, category % CATEGORIES, 2] += 1
-                    break
+def _counts(users: int, generator: np.random.Generator) -> np.ndarray:
+    """Views, baskets and purchases by day and category: (users, DAYS, CATEGORIES, 3)."""
+    counts = np.zeros((users, DAYS, CATEGORIES, 3), "float32")
+    counts[..., 0] = generator.poisson(0.15, counts.shape[:3])  # views of no consequence
+    user = np.repeat(np.arange(users), generator.poisson(WISHES, users))  # of each wish
+    # Wishes crowd around the offer, which a shop would not make without a reason.
+    aside = np.rint(generator.normal(0, 2, len(user))).astype(int)
+    category = (OFFERED + aside) % CATEGORIES
+    start = generator.integers(-4, DAYS, len(user))
+    end = start + 1 + generator.geometric(0.2, len(user))
+    for day in range(DAYS):
+        now = np.flatnonzero((start <= day) & (day < end))
+        for step, views in ((0, 1.5), (-1, 0.6), (1, 0.6)):
+            seen = generator.poisson(views, len(now))
+            np.add.at(counts, (user[now], day, (category[now] + step) % CATEGORIES, 0), seen)
+        put = now[generator.random(len(now)) < 0.4]
+        np.add.at(counts, (user[put], day, category[put], 1), 1)
+        bought = put[generator.random(len(put)) < 0.3]
+        np.add.at(counts, (user[bought], day, category[bought], 2), 1)
+        end[bought] = day  # the wish is fulfilled
     return counts
 
 

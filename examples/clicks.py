@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 import keras_resnet
@@ -22,10 +22,10 @@ from examples import behaviour, common
 from examples.behaviour import Impressions
 from keras_resnet import Architecture
 
-TRAINING_USERS, TEST_USERS = 8000, 4000
+TRAINING_USERS, TEST_USERS = 24_000, 4000
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3  # Adam's, falling to 0 along a cosine
-PENALTIES = (0.001, 0.01, 0.1)  # scikit-learn's C; cross-validation picks the logistic regression's
+PENALTY = 0.01  # scikit-learn's C; of 0.001, 0.01 and 0.1 the best on users drawn with seed 1
 BINS = 10  # of equally many users, in the picture
 
 ARCHITECTURE = Architecture(
@@ -78,17 +78,15 @@ def train(
 
 
 def train_linear(training: Impressions, test: Impressions) -> np.ndarray:
-    """The usual baseline's probabilities, from every cell of the same matrices."""
-    model = LogisticRegressionCV(
-        Cs=PENALTIES,
-        cv=3,
-        scoring="neg_log_loss",
-        max_iter=1000,
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
-    )
-    model.fit(training.matrices.reshape(len(training.matrices), -1), training.clicks)
-    return model.predict_proba(test.matrices.reshape(len(test.matrices), -1))[:, 1]
+    """The usual baseline's probabilities, from every count of the same matrices."""
+    model = LogisticRegression(C=PENALTY, solver="newton-cholesky")
+    model.fit(_cells(training), training.clicks)
+    return model.predict_proba(_cells(test))[:, 1]
+
+
+def _cells(impressions: Impressions) -> np.ndarray:
+    """The counts, without the ramp, which is every user's: (users, cells)."""
+    return impressions.matrices[..., :3].reshape(len(impressions.matrices), -1)
 
 
 def draw(outcomes: dict[str, Outcome], linear: np.ndarray, test: Impressions, steps: int) -> Figure:
@@ -132,7 +130,7 @@ def _draw_user(axes: Axes, test: Impressions) -> None:
 
 def run(options: argparse.Namespace) -> None:
     training = behaviour.draw(TRAINING_USERS, seed=0)
-    test = behaviour.draw(TEST_USERS, seed=1)
+    test = behaviour.draw(TEST_USERS, seed=2)
     outcomes = common.compare(
         lambda architecture, seed: train(architecture, training, test, seed, options.steps),
         common.twins(ARCHITECTURE),
