@@ -45,22 +45,20 @@ def write_trials(ended: Sequence[Record], directory: Path) -> None:
 
 def trials_table(ended: Sequence[Record]) -> Table:
     """The same for a terminal, without fields that all trials share, and without reasons."""
-    fields = [
-        name for name in _fields(ended) if len({record.values.get(name) for record in ended}) > 1
-    ]
+    values = {name: {record.values.get(name) for record in ended} for name in _fields(ended)}
+    fields = [name for name, found in values.items() if len(found - {None}) > 1]
     table = Table(title="Trials, by validation error", box=SIMPLE)
-    for heading in ("trial", "error, %", *fields, "parameters", "epochs", "steps"):
-        table.add_column(heading, justify="right")
+    for heading in ("trial", "error, %", *fields, "parameters", "steps"):
+        table.add_column(heading.replace("_", " "), justify="right")
     table.add_column("ended")
     for record in in_order(ended):
         error = f"{record.validation_error:.2f}" if record.completed else "–"
-        values = [str(record.values.get(field, "–")) for field in fields]
+        cells = [str(record.values.get(field, "–")) for field in fields]
         table.add_row(
             record.trial,
             error,
-            *values,
+            *cells,
             f"{record.parameters:,}" if record.completed else "–",
-            str(record.epochs or "–"),
             str(record.steps or "–"),
             record.ended if record.completed else "failed",
         )
