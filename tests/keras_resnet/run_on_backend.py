@@ -17,7 +17,7 @@ import numpy as np
 IMPORTED_WITH_KERAS = set(sys.modules)
 
 import keras_resnet  # noqa: E402
-from keras_resnet import Architecture, cifar_architecture  # noqa: E402
+from keras_resnet import Architecture, analysis, cifar_architecture  # noqa: E402
 
 BACKEND = keras.backend.backend()
 IMPORTED_WITH_KERAS_RESNET = set(sys.modules) - IMPORTED_WITH_KERAS
@@ -27,6 +27,7 @@ NETS = {
     "cifar8-A": (cifar_architecture(8), (32, 32, 3)),
     "bottleneck-C": (BOTTLENECK, (33, 32, 3)),
 }
+LOOKED_INTO = "cifar8-A"  # one net: JAX compiles every operation of a gradient by itself
 MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
@@ -50,8 +51,17 @@ def step(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     return float(model.train_on_batch(images, labels))
 
 
+def looks(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "responses": analysis.layer_responses(model, images).stds,
+        "gradients": analysis.gradient_norms(model, images, labels).norms,
+        "activation": analysis.grad_cam(model, images, labels, "conv2_block1_out").maps,
+        "features": analysis.features(model, images),
+    }
+
+
 def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
-    """Predictions before and after a step, its loss, and one kernel after it."""
+    """Predictions before and after a step, its loss, one kernel after it; looks before it."""
     file = directory / f"{name}.weights.h5"
     model = build(name)
     if not file.exists():
@@ -59,8 +69,10 @@ def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     model.load_weights(file)
     images, labels = batch(name)
     before = model.predict_on_batch(images)
+    seen = looks(model, images, labels) if name == LOOKED_INTO else {}
     loss = step(model, images, labels)
     return {
+        **seen,
         "before": before,
         "loss": loss,
         "after": model.predict_on_batch(images),

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_on_backend import NETS
+from run_on_backend import LOOKED_INTO, NETS
 
 SCRIPT = Path(__file__).with_name("run_on_backend.py")
 CHECKOUT = Path(__file__).parents[2]
 BACKENDS = ("tensorflow", "jax", "torch")
 NUMBERS = ("before", "loss", "after", "kernel", "moving_variance")
+LOOKS = ("responses", "gradients", "activation", "features")
 # Relative precision 2^-11 and 2^-8; probabilities after eight layers, and a loss of about 2.
 MIXED_TOLERANCE = {"mixed_float16": 0.003, "mixed_bfloat16": 0.03}
 
@@ -61,7 +62,7 @@ def numbers(backend, directory, reference):
 @pytest.mark.parametrize("backend", ["jax", "torch"], indirect=True, scope="module")
 @pytest.mark.parametrize("net", NETS)
 def test_predictions_and_a_training_step_agree_with_tensorflow(numbers, net, reference):
-    for number in NUMBERS:
+    for number in NUMBERS + (LOOKS if net == LOOKED_INTO else ()):
         key = f"{net}/float32/{number}"
         np.testing.assert_allclose(numbers[key], reference[key], rtol=1e-4, atol=1e-4, err_msg=key)
 
