@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from collections import Counter
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -36,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
     from training.confusion import most_frequent
     from training.evaluate import default_protocol, evaluate
 
+    # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.out:
         evaluation_files.claim(options.out)
     labels = served_model.read_labels(options.labels) if options.labels else None
@@ -55,7 +59,10 @@ def run(options: argparse.Namespace) -> None:
         table.add_column(heading, justify="left" if heading == "nets" else "right")
     top5 = evaluation.top5_error
     table.add_row(
-        " + ".join(str(net.facts["network"]) for net in tested),
+        " + ".join(
+            name if number == 1 else f"{number} {name}"
+            for name, number in Counter(str(net.facts["network"]) for net in tested).items()
+        ),
         evaluation.protocol,
         f"{evaluation.examples:,}",
         f"{evaluation.top1_error:.2f} %",
