@@ -50,7 +50,7 @@ class Outcome:
 
 
 def spectrogram() -> list[layers.Layer]:
-    """Sound (N, SAMPLES) -> log-mel image (N, 32, 43, 1), of mean 0 and variance 1 each."""
+    """Sound (N, SAMPLES) -> log-mel image (N, 32, 44, 1), of mean 0 and variance 1 each."""
     mel = layers.MelSpectrogram(
         fft_length=1024,  # 46 ms
         sequence_stride=512,  # 23 ms

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import polib
-
 # Families of close relatives, in the Latin alphabet, so that no script gives a language away.
 LANGUAGES = {
     "da": "Danish",
@@ -57,11 +55,11 @@ def read(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Sentence]:
     """All translated messages of at least `SHORTEST` characters, in a fixed order.
 
     Raises:
-        OSError: If Django is not installed.
+        OSError: If Django, or polib, which reads its catalogues, is not installed.
     """
     found = importlib.util.find_spec("django")
-    if found is None or found.origin is None:
-        raise OSError("Django is not installed, whose catalogues this reads: pip install django")
+    if found is None or found.origin is None or importlib.util.find_spec("polib") is None:
+        raise OSError("The sentences are in Django's catalogues: pip install django polib")
     root = Path(found.origin).parent
     return [
         Sentence(text, language, catalogue.relative_to(root).as_posix().split("/locale/")[0])
@@ -72,6 +70,8 @@ def read(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Sentence]:
 
 
 def _texts(catalogue: Path) -> Iterator[str]:
+    import polib  # only here: without it `read` says what to install
+
     for entry in polib.pofile(str(catalogue)):
         if not entry.translated():
             continue

@@ -8,11 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-try:
-    import espeakng_loader
-except ModuleNotFoundError as error:
-    raise OSError("The speech comes from eSpeak NG: pip install espeakng-loader") from error
-
 RATE = 22_050  # samples per second, eSpeak NG's own
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-029")
@@ -51,10 +46,14 @@ class Synthesizer:
     What it says is a function of all that it said before, the same in every process.
 
     Raises:
-        OSError: If the library does not start.
+        OSError: If the library is not installed, or does not start.
     """
 
     def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ModuleNotFoundError as error:
+            raise OSError("The speech is eSpeak NG's: pip install espeakng-loader") from error
         self._data = Path(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(self._data).encode(), 0)

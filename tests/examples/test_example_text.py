@@ -49,18 +49,19 @@ def test_characters_become_numbers_from_one():
 
 def test_the_command_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "ARCHITECTURE", replace(text.ARCHITECTURE, units=(1, 1, 1)))
-    assert text.main(["--steps", "100", "--out", str(tmp_path)]) == 0
+    assert text.main(["--steps", "80", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]
     assert set(results) == {"residual", "plain", text.LINEAR}
-    assert results["residual"][0]["test error, %"] < 80  # chance: 95
+    assert results["residual"][0]["test error, %"] < 85  # chance: 95
     assert results[text.LINEAR][0]["test error, %"] < 20
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_code_of_the_page(halves):
-    sentences = halves[0][::400]
+    sentences = [s for s in halves[0] if s.language in text.CODES[:3]][::20]
     given = {"texts": [s.text for s in sentences], "languages": text.labels(sentences)}
     exec(pages.code("text"), given)
+    assert given["probabilities"].shape == (len(sentences), 3)
     np.testing.assert_allclose(given["probabilities"].sum(axis=1), 1, rtol=1e-4)
 
 
