@@ -18,6 +18,7 @@ from training.benchmarks.timing import Measured, interleaved
 # benchmark: module in training.benchmarks, and what its --help says of it
 BENCHMARKS = {
     "train": ("train", "a training step of ResNet-20 and ResNet-50"),
+    "infer": ("infer", "ResNet-50's answers, batch 1 and 16"),
     "deep": ("deep", "nets of many layers, their units in a loop"),
     "import": ("imports", "importing the library, building a network"),
 }
