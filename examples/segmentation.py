@@ -19,7 +19,7 @@ from examples import common, detection, shapes
 from keras_resnet import Architecture
 
 SUMMARY = "Class of every pixel by KerasHub's DeepLabV3+, on a residual net and its plain twin."
-STEPS = 300
+STEPS = 600
 BATCH = 8
 CLASSES = (*shapes.CLASSES, "background")
 NET = Architecture("resnet26", "imagenet", "basic", (3, 3, 3, 3), (16, 32, 48, 64), "B")

@@ -131,4 +131,5 @@ def suppress(
     kept = tf.image.combined_non_max_suppression(
         boxes, scores, number, number, overlap, least, clip_boxes=False
     )
-    return kept.nmsed_boxes, kept.nmsed_scores, kept.nmsed_classes, kept.valid_detections
+    classes = ops.cast(kept.nmsed_classes, "int32")
+    return kept.nmsed_boxes, kept.nmsed_scores, classes, kept.valid_detections

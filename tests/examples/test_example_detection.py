@@ -19,7 +19,7 @@ from examples.faster_rcnn import __main__ as faster_rcnn
 COMMANDS = {
     "detection": (detection, "COCO mAP@.5, %", 20),
     "faster_rcnn": (faster_rcnn, "COCO mAP@.5, %", 20),
-    "segmentation": (segmentation, "mean IoU, %", 50),
+    "segmentation": (segmentation, "mean IoU, %", 30),
 }
 
 

@@ -128,6 +128,7 @@ def test_suppression_keeps_the_best_of_each_class():
     assert number.tolist() == [3]
     np.testing.assert_allclose(best[0, :3], [0.9, 0.4, 0.1])
     assert labels[0, :3].tolist() == [0, 1, 0]
+    assert labels.dtype == "int32"
     np.testing.assert_allclose(kept[0, :3], boxes[0, [0, 1, 2], 0])
 
 
