@@ -70,7 +70,7 @@ def test_every_offset_and_mirror_occurs_equally_often(
     assert np.abs(counts - expected).max() < 6 * np.sqrt(expected)  # six sigma of each
 
 
-def test_photographs_augmentation_is_refused() -> None:
+def test_the_augmentation_of_photographs_is_refused() -> None:
     with pytest.raises(ValueError, match="none, crop, cifar; given 'imagenet'"):
         Draws(10, 2, "imagenet", 0)
 

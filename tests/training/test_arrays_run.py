@@ -160,10 +160,9 @@ def test_the_same_steps_as_on_tensorflow(backend: str, data_dir: Path, tmp_path:
                 np.testing.assert_allclose(found[f"{i:03d}"], array, rtol=1e-4, atol=1e-5)
 
 
-def test_photographs_and_strategies_are_tensorflow_s(tmp_path: Path) -> None:
+def test_missing_data_and_strategies_say_what_to_do(tmp_path: Path) -> None:
     pytest.importorskip("jax")
     for arguments, told in (
-        (("--dataset=folder", f"--data-dir={tmp_path}"), "trained on cifar10 or digits"),
         (("--dataset=cifar10", f"--data-dir={tmp_path}"), "python -m training arrays"),
         (("--strategy=mirrored",), "a process per GPU"),
     ):
