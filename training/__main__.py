@@ -9,6 +9,7 @@ import os
 import sys
 import types
 
+from training import environment
 from training.errors import RunError
 
 # command: module in training.commands, and what `python -m training` says of it
@@ -50,7 +51,6 @@ def import_quietly(name: str) -> types.ModuleType:
     Raises:
         OSError: If a package that the command needs is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             formatter_class=HelpFormatter,
         )
         if given[:1] == [name]:  # the others' modules need not be imported
+            environment.prepare(name)
             try:
                 module = import_quietly(f"training.commands.{name}")
             except OSError as error:

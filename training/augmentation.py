@@ -184,13 +184,18 @@ def _source_box(shape: tf.Tensor, window: Window, size: int) -> tf.Tensor:
 def random_mirror(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """(H, W, C), mirrored left to right with probability 1/2."""
     flipped = tf.random.stateless_uniform((), seed, 0, 2, tf.int32) == 1
-    return tf.where(flipped, tf.reverse(image, (1,)), image)
+    # Not tf.where, which takes three times as long where one flag is for all pixels.
+    return tf.cond(flipped, lambda: tf.reverse(image, (1,)), lambda: image)
 
 
 def random_lighting(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """(H, W, 3) float32 RGB 0..255 plus one random colour (Krizhevsky et al. 2012, section 4.1)."""
     strengths = tf.random.stateless_normal((3,), seed, stddev=LIGHTING_SIGMA)
-    return image + tf.linalg.matvec(EIGENVECTORS, strengths * EIGENVALUES)
+    colour = tf.linalg.matvec(EIGENVECTORS, strengths * EIGENVALUES)
+    # Row by row: TensorFlow adds three numbers at a time twice as slowly.
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows = tf.reshape(image, (height, 3 * width)) + tf.tile(colour, (width,))
+    return tf.reshape(rows, tf.shape(image))
 
 
 def imagenet(encoded: tf.Tensor, seed: tf.Tensor, size: int = CROP) -> tf.Tensor:

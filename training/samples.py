@@ -17,12 +17,17 @@ def encoded(folder: Path | None, count: int, size: int, channels: int) -> list[b
         ValueError: If the folder has no images.
     """
     if folder is None:
-        return [_drawn(seed, size, channels) for seed in range(min(count, 16))]
+        return drawn(min(count, 16), size, channels)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}), nor have its folders.")
     chosen = np.random.default_rng(0).permutation(len(paths))[:count]
     return [paths[i].read_bytes() for i in sorted(chosen)]
+
+
+def drawn(count: int, size: int, channels: int) -> list[bytes]:
+    """JPEG files of drawn pictures, `size` pixels high and half as much again wide."""
+    return [_drawn(seed, size, channels) for seed in range(count)]
 
 
 def _drawn(seed: int, size: int, channels: int) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,9 @@ class Contender:
     # function without arguments that runs one repeat and returns its figure.
     make: str
     arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
-    needs: tuple[str, ...] = ()  # import packages of a peer; skipped where one is missing
+    # Import packages and programs of a peer, which is skipped where one is missing.
+    needs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -62,7 +65,7 @@ def interleaved(
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for contender in contenders:
-            missing = [name for name in contender.needs if importlib.util.find_spec(name) is None]
+            missing = _missing(contender)
             if missing:
                 skipped[contender.name] = f"{', '.join(missing)} not installed"
                 continue
@@ -85,6 +88,11 @@ def interleaved(
                     skipped[contender.name] = _reason(contender, error)
                     del workers[contender.name], values[contender.name]
     return Measured({name: tuple(found) for name, found in values.items()}, skipped)
+
+
+def _missing(contender: Contender) -> list[str]:
+    packages = [name for name in contender.needs if importlib.util.find_spec(name) is None]
+    return packages + [name for name in contender.tools if shutil.which(name) is None]
 
 
 class WorkerFailedError(Exception):
@@ -141,7 +149,7 @@ def _started(contender: Contender) -> Iterator[Worker]:
 
 
 def _reason(contender: Contender, error: WorkerFailedError) -> str:
-    if not contender.needs:
+    if not (contender.needs or contender.tools):
         raise OSError(f"{contender.name} cannot be measured: {error}") from error
     return f"failed: {error}"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
+from training.environment import TRAINING
 
 PEERS = "training.benchmarks.peers"
 PYTORCH, KERAS = 1.0, 1.4  # at least so many times their speed
@@ -27,7 +28,7 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 def _comparison(network: str) -> Comparison:
     batch, steps = STEPS[network]
     given = {"network": network, "batch": batch, "steps": steps}
-    ours = Contender("training", f"{__name__}:stepping", given)
+    ours = Contender("training", f"{__name__}:stepping", given, environment=TRAINING)
     keras = Contender("plain Keras", f"{PEERS}.keras_training:stepping", given)
     torch = Contender(
         "PyTorch, channels-last",

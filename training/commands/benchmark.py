@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from training.benchmarks.timing import Measured, interleaved
 BENCHMARKS = {
     "train": ("train", "a training step of ResNet-20 and ResNet-50"),
     "infer": ("infer", "ResNet-50's answers, batch 1 and 16"),
+    "data": ("data", "decoding and augmentation"),
     "deep": ("deep", "nets of many layers, their units in a loop"),
     "import": ("imports", "importing the library, building a network"),
 }
@@ -43,7 +45,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
 
 
-def _module(name: str):
+def _module(name: str) -> types.ModuleType:
     return importlib.import_module(f"training.benchmarks.{BENCHMARKS[name][0]}")
 
 
@@ -52,9 +54,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"At least one round must be run; given --repeats {options.repeats}.")
     if options.json is not None and options.json.exists():
         raise ValueError(f"{options.json} exists already: give --json another name.")
-    chosen = BENCHMARKS if options.benchmark == "all" else (options.benchmark,)
-    comparisons = [c for name in chosen for c in _module(name).comparisons(options)]
-    results = _measure(comparisons, options.repeats)
+    results = _measure(comparisons(options), options.repeats)
     if options.json is not None:
         report.write(options.json, results)
     print()
@@ -63,7 +63,13 @@ def run(options: argparse.Namespace) -> None:
             print(verdict.line())
 
 
-def _measure(comparisons: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
+def comparisons(options: argparse.Namespace) -> list[Comparison]:
+    """What the chosen benchmarks measure."""
+    chosen = BENCHMARKS if options.benchmark == "all" else (options.benchmark,)
+    return [one for name in chosen for one in _module(name).comparisons(options)]
+
+
+def _measure(chosen: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
     console = Console(file=sys.stderr)
     columns = (
         TextColumn("{task.description}"),
@@ -73,9 +79,9 @@ def _measure(comparisons: Sequence[Comparison], repeats: int) -> list[tuple[Comp
     )
     results = []
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        turns = sum(len(comparison.contenders) for comparison in comparisons) * (repeats + 1)
+        turns = sum(len(comparison.contenders) for comparison in chosen) * (repeats + 1)
         task = bar.add_task("", total=turns)
-        for comparison in comparisons:
+        for comparison in chosen:
 
             def step(name: str, title: str = comparison.name) -> None:
                 bar.update(task, advance=1, description=f"{title}: {name}")

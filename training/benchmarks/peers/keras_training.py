@@ -19,7 +19,7 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     else:
         row = architectures.get(network)
         net = keras_resnet.ResNet(row, weights=None, classifier_activation=None)
-    model = _decayed(net)
+    model = decayed(net)
     model.compile(
         optimizer=keras.optimizers.SGD(0.1, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -28,7 +28,7 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     return fitting(model, batch, steps)
 
 
-def _decayed(network: keras.Model) -> keras.Model:
+def decayed(network: keras.Model) -> keras.Model:
     """With the paper's weight decay of 1e-4, as plain Keras has it: L2 terms in the loss."""
 
     def decayed(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -1,0 +1,131 @@
+"""Input: photographs decoded, scaled, cropped and mirrored; small images padded and cropped."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.benchmarks.report import Comparison, Goal
+from training.benchmarks.timing import Contender
+
+PEERS = "training.benchmarks.peers"
+PILLOW, LIBJPEG = 1.0, 0.85
+SMALL_IMAGES = 50_000.0  # per second, so that small images are never what a step waits for
+BATCH, BATCHES = 32, 8  # photographs in a batch, batches in a repeat
+CIFAR_BATCH, CIFAR_BATCHES = 128, 200
+DRAWN = 16  # pictures, 384 x 576, where no folder is given
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input")
+    group.add_argument("--images", type=Path, help="folder of JPEG photographs (default: drawn)")
+
+
+def comparisons(options: argparse.Namespace) -> list[Comparison]:
+    folder = options.images
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="benchmark-data-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _draw(folder)
+    given = {"folder": str(folder.resolve()), "batch": BATCH, "batches": BATCHES}
+    ours = Contender("training's pipeline", f"{__name__}:photographs", given)
+    pillow = Contender(
+        "PyTorch DataLoader, Pillow",
+        f"{PEERS}.pillow_loader:loading",
+        given,
+        ("torch", "PIL"),
+    )
+    bare = Contender(
+        "libjpeg-turbo in C, decoding alone",
+        f"{PEERS}.libjpeg:decoding",
+        {"folder": given["folder"], "images": BATCH * BATCHES},
+        tools=("cc",),
+    )
+    small = Contender(
+        "training's pipeline",
+        f"{__name__}:small_images",
+        {"batch": CIFAR_BATCH, "batches": CIFAR_BATCHES},
+    )
+    return [
+        Comparison(
+            "Photographs to random crops of 224 pixels",
+            "images/s",
+            (ours, pillow, bare),
+            (
+                Goal("data-pillow", (ours.name,), PILLOW, (pillow.name,)),
+                Goal("data-libjpeg-turbo", (ours.name,), LIBJPEG, (bare.name,)),
+            ),
+        ),
+        Comparison(
+            "32x32 images, padded, cropped and mirrored",
+            "images/s",
+            (small,),
+            (Goal("data-cifar", (small.name,), 1.0, limit=SMALL_IMAGES),),
+        ),
+    ]
+
+
+def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:
+    """Images per second of the training stream."""
+    return _drawing(training_stream(folder, batch), batch, batches)
+
+
+def training_stream(folder: str, batch: int) -> Iterable[Any]:
+    """Of (images, labels), with section 3.4's augmentation."""
+    from training import datasets, means, pipeline
+
+    paths = files(folder)
+    split = datasets.FileSplit(paths, np.zeros(len(paths), np.int32))
+    mean = means.pixel_mean(split)
+    return pipeline.train_batches(
+        split, augmentation="imagenet", batch_size=batch, mean=mean, seed=0
+    )
+
+
+def small_images(batch: int, batches: int) -> Callable[[], float]:
+    """Images per second of the training stream, with section 4.2's augmentation."""
+    from training import datasets, means, pipeline
+
+    images = np.random.default_rng(0).integers(0, 256, (50_000, 32, 32, 3), np.uint8)
+    split = datasets.ArraySplit(images, np.zeros(len(images), np.int32))
+    stream = pipeline.train_batches(
+        split, augmentation="cifar", batch_size=batch, mean=means.pixel_mean(split), seed=0
+    )
+    return _drawing(stream, batch, batches)
+
+
+def files(folder: str) -> np.ndarray:
+    """The folder's JPEG files and its folders', sorted."""
+    suffixes = (".jpg", ".jpeg")
+    found = sorted(str(p) for p in Path(folder).rglob("*") if p.suffix.lower() in suffixes)
+    if not found:
+        raise ValueError(f"{folder} has no JPEG files ({', '.join(suffixes)}), nor its folders.")
+    return np.array(found)
+
+
+def _drawing(stream: Iterable[Any], batch: int, batches: int) -> Callable[[], float]:
+    iterator = iter(stream)
+
+    def repeat() -> float:
+        began = time.perf_counter()
+        for _ in range(batches):
+            next(iterator)
+        return batch * batches / (time.perf_counter() - began)
+
+    repeat()
+    return repeat
+
+
+def _draw(folder: Path) -> None:
+    from training import samples
+
+    for i, encoded in enumerate(samples.drawn(DRAWN, 384, 3)):
+        (folder / f"{i}.jpg").write_bytes(encoded)
