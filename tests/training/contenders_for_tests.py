@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from itertools import count
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def loud():
         return 7
 
     return repeat
+
+
+def busy(log):
+    """How often a child of it has ticked."""
+    program = f"while sleep 0.1; do echo >> {log}; done"
+    subprocess.Popen(["sh", "-c", program])
+    Path(log).touch()
+    return lambda: len(Path(log).read_text())
+
+
+def sleeping(seconds):
+    return lambda: time.sleep(seconds) or 1
 
 
 def broken():

@@ -73,6 +73,14 @@ def test_an_environment_is_one_contender_s_alone(monkeypatch):
     assert interleaved([ours, plain], 1).values == {"ours": (5.0,), "plain": (-1.0,)}
 
 
+def test_out_of_its_turn_a_contender_and_its_children_stand_still(tmp_path):
+    """It counts on in the background, ten times a second, while the other one sleeps."""
+    busy = Contender("busy", f"{HERE}:busy", {"log": str(tmp_path / "ticks")})
+    slow = Contender("slow", f"{HERE}:sleeping", {"seconds": 1.0})
+    ticks = interleaved([busy, slow], 3).values["busy"]
+    assert ticks[2] - ticks[0] < 8  # of some 20 in that time
+
+
 def test_no_process_is_left(tmp_path):
     interleaved([counting("a", tmp_path / "log")], 1)
     process = int(tmp_path.joinpath("log").read_text().split()[1])

@@ -2,7 +2,8 @@
 
 Frameworks fight over threads, allocators and environment variables within one process; one after
 the other they meet another load of the machine. So each contender waits in its process until it
-is told to run one repeat, and every round gives each of them its turn.
+is told to run one repeat, and every round gives each of them its turn. Out of its turn it is
+stopped, with its children, or it would fill its buffers and spin its threads meanwhile.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,7 @@ class Worker:
 
     def run(self) -> float:
         """One repeat's figure."""
+        os.killpg(self._process.pid, signal.SIGCONT)
         try:
             self._process.stdin.write("run\n")
             self._process.stdin.flush()
@@ -116,10 +119,12 @@ class Worker:
         return self.answer()["value"]
 
     def answer(self) -> dict[str, Any]:
+        """What it says next; then it is stopped."""
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()
             raise WorkerFailedError(self._last_words())
+        os.killpg(self._process.pid, signal.SIGSTOP)
         return json.loads(line)
 
     def _last_words(self) -> str:
@@ -140,11 +145,13 @@ def _started(contender: Contender) -> Iterator[Worker]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            process_group=0,  # not a new session: if this process dies, stopped ones get SIGHUP
         )
         try:
             yield Worker(process, errors)
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # all have ended by themselves
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
 
