@@ -113,8 +113,8 @@ def test_cifar10(cifar10: Dataset) -> None:
     both = np.concatenate([cifar10.train.labels, cifar10.validation.labels])
     assert np.bincount(both).tolist() == [5000] * 10
     # The training images' mean colour, as it is published with many CIFAR nets.
-    means = [means.pixel_mean(split).mean(axis=(0, 1)) for split in splits[:2]]
-    mean = 0.9 * means[0] + 0.1 * means[1]
+    colours = [means.pixel_mean(split).mean(axis=(0, 1)) for split in splits[:2]]
+    mean = 0.9 * colours[0] + 0.1 * colours[1]
     np.testing.assert_allclose(mean / 255, (0.4914, 0.4822, 0.4465), atol=5e-5)
 
 
