@@ -122,7 +122,13 @@ def compare(
     return outcomes
 
 
-def fit(model: keras.Model, batches: Any, steps: int, title: str) -> list[float]:
+def fit(
+    model: keras.Model,
+    batches: Any,
+    steps: int,
+    title: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[float]:
     """Trains for `steps` steps with a progress bar; the mean loss of each twentieth of them.
 
     Args:
@@ -130,6 +136,7 @@ def fit(model: keras.Model, batches: Any, steps: int, title: str) -> list[float]
         batches: What `fit` takes, without end: a repeated `tf.data.Dataset` or a generator.
         steps: Gradient steps; rounded down to a multiple of the points, when there are more.
         title: What the progress bar says.
+        callbacks: Further ones; an epoch is from one of the points to the next.
 
     Raises:
         DivergedError: If the loss is no longer a number.
@@ -141,7 +148,7 @@ def fit(model: keras.Model, batches: Any, steps: int, title: str) -> list[float]
         steps_per_epoch=steps // rows,
         shuffle=False,
         verbose=0,
-        callbacks=[_Bar(steps // rows * rows, title), _NoNaN()],
+        callbacks=[_Bar(steps // rows * rows, title), _NoNaN(), *callbacks],
     )
     return [float(loss) for loss in history.history["loss"]]
 
