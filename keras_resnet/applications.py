@@ -18,7 +18,7 @@ Shapes are channels_last; under `keras.config.image_data_format() == "channels_f
 
 Args:
     include_top: Whether to end in global average pooling and the classifier.
-    weights: `None` for random weights (`he_normal`, as in He et al. 2015); a published name,
+    weights: `None` for random weights, drawn as in He et al. 2015; a published name,
         which `keras_resnet.weights.rows(network)` lists; or the path of a file: `.weights.h5`,
         `.keras`, keras.applications' `.h5`, `.safetensors` or a PyTorch state dict in `.pth` or
         `.th`. Default: {weights}.

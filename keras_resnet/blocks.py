@@ -15,6 +15,15 @@ BN_EPSILON = 1e-5
 BN_MOMENTUM = 0.9
 
 
+def he_normal() -> keras.initializers.Initializer:
+    """A zero-mean Gaussian of variance 2 / fan-in (He et al. 2015, arXiv 1502.01852, eq. 10).
+
+    Keras's own `he_normal` cuts it off at two standard deviations, which the paper does not, and
+    takes nearly twice as long to draw: a third of the time to build a ResNet-50.
+    """
+    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+
+
 def channel_axis() -> int:
     return -1 if keras.config.image_data_format() == "channels_last" else 1
 
@@ -43,7 +52,7 @@ def conv_bn(
         padding=padding,
         dilation_rate=dilation if kernel_size > 1 else 1,
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer=he_normal(),
         name=f"{name}_conv",
     )(x)
     return layers.BatchNormalization(

@@ -38,7 +38,7 @@ def build(
     name: str | None = None,
     scan: bool = False,
 ) -> keras.Model:
-    """The network of `architecture` with random weights (`he_normal`, as in He et al. 2015).
+    """The network of `architecture` with random weights, drawn as in He et al. 2015.
 
     Shapes below are channels_last; under `keras.config.image_data_format() == "channels_first"`
     they are (N, C, H, W).
@@ -76,7 +76,7 @@ def build(
         x = layers.Dense(  # (N, classes)
             classes,
             activation=classifier_activation,
-            kernel_initializer="he_normal",
+            kernel_initializer=blocks.he_normal(),
             # Under a mixed policy the softmax must not overflow: compute it in the variables' type.
             dtype=keras.config.dtype_policy().variable_dtype,
             name="predictions",

@@ -61,14 +61,17 @@ def looks(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[st
 
 
 def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
-    """Predictions before and after a step, its loss, one kernel after it; looks before it."""
+    """Predictions, a kernel and a loss, before and after a step; looks before it."""
     file = directory / f"{name}.weights.h5"
+    keras.utils.set_random_seed(0)
     model = build(name)
     if not file.exists():
         model.save_weights(file)
     model.load_weights(file)
     images, labels = batch(name)
     before = model.predict_on_batch(images)
+    kernel = model.get_layer("conv2_block1_1_conv")
+    kernel_before = kernel.get_weights()[0]
     seen = looks(model, images, labels) if name == LOOKED_INTO else {}
     loss = step(model, images, labels)
     return {
@@ -76,7 +79,8 @@ def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
         "before": before,
         "loss": loss,
         "after": model.predict_on_batch(images),
-        "kernel": model.get_layer("conv2_block1_1_conv").get_weights()[0],
+        "kernel_before": kernel_before,
+        "kernel": kernel.get_weights()[0],
         "moving_variance": model.get_layer("conv1_bn").get_weights()[3],
     }
 
