@@ -151,6 +151,9 @@ def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Made while the step before is computed, in their order."""
     options = tf.data.Options()
     options.deterministic = True
+    # tf.data's tuner sleeps 10 ms, 20 ms, ... 60 s, and a `fit` or `evaluate` that is through waits
+    # for it to wake. Without it, AUTOTUNE is a thread for every core, which is what is wanted.
+    options.autotune.enabled = False
     # Distributed, every worker takes its part of each batch: there are no files to share out.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
