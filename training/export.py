@@ -21,6 +21,7 @@ import tensorflow as tf
 
 import keras_resnet
 from training import model_base, samples, warmup
+from training.fused_inference import fused
 from training.served_model import ServedModel
 from training.signatures import Signatures
 
@@ -80,7 +81,7 @@ def export(
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
     try:
         version = temporary / "version"
-        module = Signatures(network, served.resizing, served.labels, top, max_pixels)
+        module = Signatures(fused(network), served.resizing, served.labels, top, max_pixels)
         tf.saved_model.save(module, version, signatures=module.signatures())
         (version / "assets").mkdir(exist_ok=True)
         (version / "assets" / "labels.txt").write_text("\n".join(served.labels) + "\n")

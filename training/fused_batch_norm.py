@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from training.layer_replacement import replaced
+
 CLASS = keras.layers.BatchNormalization
 
 
@@ -47,19 +49,10 @@ def fused(model: keras.Model) -> keras.Model:
         A functional model of the same name, input and output.
     """
 
-    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.Model):
-            return fused(layer)
+    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
         return FusedBatchNormalization.from_config(layer.get_config()) if _fits(layer) else layer
 
-    clone = keras.models.clone_model(
-        model,
-        input_tensors=model.input,
-        clone_function=replaced,
-        call_function=lambda layer, *arguments, **named: layer(*arguments, **named),
-    )
-    clone.set_weights(model.get_weights())
-    return clone
+    return replaced(model, replacement)
 
 
 def _fits(layer: keras.layers.Layer) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import datasets, pipeline, samples
+from training.fused_inference import fused
 from training.served_model import ServedModel
 from training.signatures import Signatures
 
@@ -154,9 +155,9 @@ def export(
 ) -> None:
     """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
     if name == "onnx":
-        model.export(str(file), format="onnx", verbose=False)
+        fused(model).export(str(file), format="onnx", verbose=False)
     elif name == "openvino":
-        model.export(str(file), format="openvino", verbose=False)
+        fused(model).export(str(file), format="openvino", verbose=False)
     elif name == "litert":
         model.export(str(file), format="litert", verbose=False)
     else:
