@@ -178,6 +178,7 @@ def _fitting(
     import numpy as np
 
     import keras_resnet
+    from training.benchmarks.fitting import repeated
     from training.rematerialization import rematerialized
 
     keras.utils.set_random_seed(0)
@@ -187,10 +188,9 @@ def _fitting(
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
-    images = random.normal(size=(batch, 32, 32, 3)).astype("float32")
-    labels = random.integers(10, size=batch)
+    batches = repeated(random.normal(size=(batch, 32, 32, 3)), random.integers(10, size=batch))
 
     def fit(steps: int) -> None:
-        model.fit(images, labels, batch_size=batch, epochs=steps, verbose=0)
+        model.fit(batches, steps_per_epoch=1, epochs=steps, verbose=0)
 
     return fit

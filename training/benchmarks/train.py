@@ -50,7 +50,7 @@ def _comparison(network: str) -> Comparison:
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     """Images per second of the very model that `python -m training train` trains."""
     from training import engines
-    from training.benchmarks.peers.keras_training import fitting
+    from training.benchmarks.fitting import fitting
     from training.datasets import Dataset
     from training.jobs import Job
     from training.recipes import RECIPES

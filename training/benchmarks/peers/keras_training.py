@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 import keras_resnet
 from keras_resnet import architectures
+from training.benchmarks.fitting import fitting
 
 
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
@@ -38,24 +37,3 @@ def decayed(network: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     return keras.models.clone_model(network, clone_function=decayed)
-
-
-def fitting(model: keras.Model, batch: int, steps: int) -> Callable[[], float]:
-    """Images per second of a compiled model's `fit` on one batch of noise, over and over."""
-    import tensorflow as tf
-
-    images = np.random.default_rng(0).normal(size=(batch, *model.input_shape[1:]))
-    labels = np.zeros(batch, np.int32)
-    batches = tf.data.Dataset.from_tensors((images.astype(np.float32), labels)).repeat()
-    # Or the end of a `fit` waits for tf.data's tuner, asleep for as long as it has run: no step.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    batches = batches.with_options(options)
-
-    def repeat() -> float:
-        began = time.perf_counter()
-        model.fit(batches, steps_per_epoch=steps, verbose=0)
-        return steps * batch / (time.perf_counter() - began)
-
-    repeat()
-    return repeat
