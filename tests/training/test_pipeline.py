@@ -103,6 +103,15 @@ def test_images_are_padded_by_the_mean_and_augmented_anew_in_each_epoch() -> Non
     assert set(np.unique(images)) <= {0.0, *(np.unique(split.images) - 1000.0)}
 
 
+def test_no_tuner_holds_up_the_end_of_a_stream() -> None:
+    """It sleeps for as long as it has run, and whatever ends meanwhile waits for it to wake."""
+    split = numbered(4)
+    stream = pipeline.train_batches(split, augmentation="none", batch_size=2, mean=0.0, seed=0)
+    for batches in (stream, pipeline.eval_batches(split, batch_size=2)):
+        assert batches.options().autotune.enabled is False
+        assert batches.options().deterministic is True
+
+
 def test_static_shapes_and_types() -> None:
     split = numbered(5)
     mean = means.pixel_mean(split)
