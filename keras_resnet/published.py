@@ -150,6 +150,8 @@ ROWS: tuple[Row, ...] = (
     #                    top-1   top-5 error; SHA-256
     _cifar10("resnet20",  8.50,   0.15, "491065a841576097f9d8bca0a3e5c877"
                                         "ac7a5a650b7f3fbe5fa2328c1a720b8f"),
+    _cifar10("plain20",  10.14,   0.26, "9c8fa55c12b288e2ea17712aa8fa300d"
+                                        "15939ca04fe3b2c47828d7b25f5ecb78"),
 )
 # fmt: on
 
