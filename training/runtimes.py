@@ -154,10 +154,10 @@ def export(
     model: keras.Model, name: str, file: Path, calibration: np.ndarray | None = None
 ) -> None:
     """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
-    if name == "onnx":
-        fused(model).export(str(file), format="onnx", verbose=False)
-    elif name == "openvino":
-        fused(model).export(str(file), format="openvino", verbose=False)
+    if name in ("onnx", "openvino"):
+        network = fused(model)
+        network(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for a first call
+        network.export(str(file), format=name, verbose=False)
     elif name == "litert":
         model.export(str(file), format="litert", verbose=False)
     else:

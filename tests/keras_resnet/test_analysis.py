@@ -190,7 +190,7 @@ def test_gradient_norms_agree_with_keras_own_step_and_with_finite_differences() 
         kernels[name].assign(kept[name] - step)
         slope = (above - loss()) / 0.002
         kernels[name].assign(kept[name])
-        np.testing.assert_allclose(norm, slope, rtol=0.03, err_msg=name)
+        np.testing.assert_allclose(norm, slope, rtol=0.05, err_msg=name)
 
 
 def test_layers_shared_with_another_model_are_seen_where_they_are() -> None:
