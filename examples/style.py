@@ -1,0 +1,291 @@
+"""`python -m examples.style`: a photograph repainted in another's style.
+
+A network with published weights stays as it is; what is trained is the image that it looks at,
+until its features agree with the content photograph's at every place, and with the style
+photograph's regardless of the place (Gatys et al. 2016, preprint arXiv 1508.06576).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_image
+
+import keras_resnet
+from examples import common, picture_distances
+from keras_resnet import Architecture
+from keras_resnet.preprocessing import CONVENTIONS
+
+SUMMARY = "Repaint a photograph in another's style, as a residual net and its plain twin see it."
+STEPS = 200
+CONTENT_WEIGHT = 0.1  # of the content's distance in the loss; the style's has 1
+LEARNING_RATE = 0.03  # Adam's, falling to 0 along a cosine
+LEVELS = 6  # of the pyramid: strides 1 to 32
+NOISE = 0.02  # standard deviation of every level at the start
+DARKEST, BRIGHTEST = 0.01, 0.99  # shares of white at which a photograph's pixels are cut
+SMALLEST = 2 ** (LEVELS - 1)  # pixels, down and across
+NETWORKS = tuple(
+    dict.fromkeys(r.network for r in keras_resnet.weights.rows() if "resnet" in r.network)
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    numbers: dict[str, float]
+    losses: list[float]
+    picture: np.ndarray  # (H, W, 3), uint8
+
+
+class Repainting(keras.layers.Layer):
+    """An image with all that is learnt added to it: (1, H, W, 3) -> the same, in (0, 255).
+
+    What is added is the sum of a pyramid's levels, each of half the height and width of the one
+    before. Pixels by themselves change in grains that a network sees and nobody else; with the
+    pyramid, one step repaints a sky. The sigmoid keeps them in range.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.random = np.random.default_rng(seed)
+
+    def build(self, shape: tuple[int, int, int, int]) -> None:
+        _, self.height, self.width, _ = shape
+        for level in range(LEVELS):
+            sides = (n // 2**level for n in (self.height, self.width))
+            weight = self.add_weight((1, *sides, 3), "zeros", name=f"level{level}")
+            weight.assign(self.random.normal(0, NOISE, weight.shape))
+
+    def call(self, image: Any) -> Any:
+        share = ops.clip(image / 255, DARKEST, BRIGHTEST)
+        x = ops.log(share / (1 - share))
+        for level in self.weights:
+            x += ops.image.resize(level, (self.height, self.width))
+        return 255 * ops.sigmoid(x)
+
+
+def normalized(pixels: Any, convention: str) -> Any:
+    """RGB pixels (N, H, W, 3) in [0, 255] as the weights want them.
+
+    Of CIFAR-10's mean for each pixel of a 32x32 image its mean over the pixels is left: images of
+    other sizes have no such pixels.
+    """
+    means = CONVENTIONS[convention].means
+    if means.shape[:2] == (1, 1):
+        return keras_resnet.preprocess_input(pixels, convention)
+    return pixels - means.mean(axis=(0, 1))
+
+
+def gram(maps: Any) -> Any:
+    """(N, H, W, C) -> (N, C, C): the mean over all positions of every two channels' product."""
+    _, height, width, _ = maps.shape
+    return ops.einsum("nhwc,nhwd->ncd", maps, maps) / (height * width)
+
+
+def viewer(architecture: Architecture, shape: tuple[int, int, int]) -> keras.Model:
+    """What a network sees in images (N, H, W, 3) with values in [0, 255].
+
+    Returns:
+        A frozen model to the Gram matrices (N, C, C) of the network's input and of the maps behind
+        its stem and each unit, the style; at last the map of the last stage but one
+        (N, H', W', C), the content.
+    """
+    row, *_ = keras_resnet.weights.rows(architecture.name)
+    net = keras_resnet.backbone(architecture, row.name, shape)
+    ends = ("conv1_relu", "_out")
+    maps = [layer.output for layer in net.layers if layer.name.endswith(ends)]
+    content = net.output[f"C{len(architecture.units)}"]
+    inside = keras.Model(net.input, [net.input, *maps, content])
+    pixels = keras.Input(shape)
+    *maps, content = inside(normalized(pixels, row.preprocessing))
+    model = keras.Model(pixels, [*map(gram, maps), content])
+    model.trainable = False
+    return model
+
+
+def paint(
+    architecture: Architecture,
+    content: np.ndarray,
+    style: np.ndarray,
+    seed: int,
+    steps: int,
+    content_weight: float = CONTENT_WEIGHT,
+) -> Outcome:
+    """Repaints `content` (H, W, 3) in the style of `style`, of the same size."""
+    model = viewer(architecture, content.shape)
+    contents, styles = (_seen(model, photograph) for photograph in (content, style))
+    targets = [*styles[:-1], contents[-1]]
+    # Everything is counted in units of how different the two photographs are to this net.
+    units = _errors(contents, styles)
+    if not all(units):
+        raise ValueError("Content and style are the same picture: there is nothing to repaint.")
+    *grams, last = units
+    weights = [1 / len(grams) / unit for unit in grams] + [content_weight / last]
+
+    photograph = keras.Input(content.shape)
+    repainted = Repainting(seed)(photograph)
+    painter = keras.Model(photograph, model(repainted))
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=steps)
+    painter.compile(keras.optimizers.Adam(rate), ["mse"] * len(targets), loss_weights=weights)
+    endless = tf.data.Dataset.from_tensors((content[None], tuple(targets))).repeat()
+    with common.Stopwatch() as watch:
+        losses = common.fit(painter, endless, steps, architecture.name)
+
+    (values,) = ops.convert_to_numpy(keras.Model(photograph, repainted)(content[None]))
+    picture = np.rint(values).astype("uint8")
+    errors = _errors(_seen(model, picture.astype("float32")), targets)
+    *styles, last = (100 * error / unit for error, unit in zip(errors, units, strict=True))
+    numbers = {
+        "style, own features, %": float(np.mean(styles)),
+        "style, patches, %": _per_cent(picture_distances.patches, picture, style, content),
+        "content, own features, %": last,
+        "content, edges, %": _per_cent(picture_distances.edges, picture, content, style),
+        "seconds": watch.seconds,
+    }
+    return Outcome(numbers, losses, picture)
+
+
+def _seen(model: keras.Model, picture: np.ndarray) -> list[np.ndarray]:
+    return [ops.convert_to_numpy(output) for output in model(picture[None])]
+
+
+def _errors(seen: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[float]:
+    return [float(np.mean((a - b) ** 2)) for a, b in zip(seen, targets, strict=True)]
+
+
+def _per_cent(
+    distance: Callable[[np.ndarray, np.ndarray], float],
+    picture: np.ndarray,
+    goal: np.ndarray,
+    other: np.ndarray,
+) -> float:
+    """Of the way from the goal to the other photograph."""
+    return 100 * distance(picture, goal) / distance(other, goal)
+
+
+def photographs(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Content and style, float32 (H, W, 3): the longer side `size`, the style cropped to the same.
+
+    Raises:
+        ValueError: If a file is missing or no picture, or a side would be too short.
+    """
+    content = _picture(options.content, "china.jpg")
+    scale = options.size / max(content.size)
+    width, height = (round(scale * side) for side in content.size)
+    if min(width, height) < SMALLEST:
+        raise ValueError(
+            f"The content would be {width}x{height} pixels; the shorter side needs {SMALLEST}: "
+            "give a larger --size."
+        )
+    pictures = (content, _picture(options.style, "flower.jpg"))
+    content, style = (
+        np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS), "float32")
+        for picture in pictures
+    )
+    return content, style
+
+
+def _picture(file: Path | None, default: str) -> Image.Image:
+    """A file's picture, upright; by default one of scikit-learn's two photographs."""
+    if file is None:
+        return Image.fromarray(load_sample_image(default))
+    try:
+        with Image.open(file) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+
+
+def draw(
+    outcomes: dict[str, list[Outcome]], content: np.ndarray, style: np.ndarray, steps: int
+) -> Figure:
+    """Content, style, what each net made of them, the losses; the first seed's."""
+    figure = Figure(figsize=(10, 5.2), layout="constrained")
+    grid = figure.add_gridspec(2, 3, width_ratios=(4, 4, 3))
+    first = {net: runs[0] for net, runs in outcomes.items()}
+    pictures = {
+        "content": content.astype("uint8"),
+        "style": style.astype("uint8"),
+        **{f"{net} net": outcome.picture for net, outcome in first.items()},
+    }
+    for place, (title, picture) in enumerate(pictures.items()):
+        axes = figure.add_subplot(grid[place % 2, place // 2])
+        axes.imshow(picture)
+        axes.set(title=title, xticks=[], yticks=[])
+    losses = figure.add_subplot(grid[:, 2])
+    common.draw_losses(losses, {net: outcome.losses for net, outcome in first.items()}, steps)
+    losses.set_title("painting")
+    return figure
+
+
+def nets(network: str) -> dict[str, Architecture]:
+    """The residual net and, where it has published weights too, its plain twin."""
+    names = {"residual": network, "plain": network.replace("resnet", "plain")}
+    return {
+        net: keras_resnet.TABLE[name]
+        for net, name in names.items()
+        if keras_resnet.weights.rows(name)
+    }
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.content_weight < 0:
+        raise ValueError(f"--content-weight is at least 0; given {options.content_weight}.")
+    content, style = photographs(options)
+    compared = nets(options.network)
+    if len(compared) == 1:
+        print(f"The plain twin of {options.network} has no published weights, and is left out.")
+    outcomes = common.compare(
+        lambda net, seed: paint(net, content, style, seed, options.steps, options.content_weight),
+        compared,
+        options.seeds,
+    )
+    for net, (first, *_) in outcomes.items():
+        Image.fromarray(first.picture).save(options.out / f"{net}.png")
+    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
+    height, width, _ = content.shape
+    title = f"{width}x{height} pixels repainted in {options.steps} steps by {options.network}"
+    common.finish(options, title, numbers, draw(outcomes, content, style, options.steps))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--content", type=Path, metavar="FILE", help="a picture; default: scikit-learn's china.jpg"
+    )
+    parser.add_argument(
+        "--style", type=Path, metavar="FILE", help="another; default: scikit-learn's flower.jpg"
+    )
+    parser.add_argument(
+        "--size", type=int, default=320, help="pixels of the longer side to repaint"
+    )
+    parser.add_argument(
+        "--content-weight",
+        type=float,
+        default=CONTENT_WEIGHT,
+        metavar="WEIGHT",
+        help="of the content's distance in the loss, beside 1 of the style's",
+    )
+    parser.add_argument(
+        "--network",
+        choices=NETWORKS,
+        default="resnet20",
+        help="whose published weights see; resnet20's are in this package, others are fetched once",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return common.main("style", SUMMARY, STEPS, run, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
