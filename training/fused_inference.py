@@ -8,6 +8,7 @@ pooling pads by itself. On two CPU cores (Intel Xeon, AVX-512, oneDNN) ResNet-50
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,15 +63,16 @@ def fused(network: keras.Model) -> keras.Model:
         A functional model of the same name, inputs and outputs.
     """
 
-    handed_out = set(_outputs(network))
+    joined = list(_joined(network))
+    paddings = {id(padding) for padding, _ in joined}
+    margins = {id(pool): padding.padding for padding, pool in joined}
 
     def replacement(layer: layers.Layer) -> layers.Layer:
         if _is_plain_convolution(layer):
             return BiasedConvolution.from_config(layer.get_config())
-        if isinstance(layer, layers.MaxPooling2D):
-            padding = _padding_before(layer, handed_out)
-            return PaddedMaxPooling(padding.padding, **layer.get_config()) if padding else layer
-        if isinstance(layer, layers.ZeroPadding2D) and _pads_a_pool(layer, handed_out):
+        if id(layer) in margins:
+            return PaddedMaxPooling(margins[id(layer)], **layer.get_config())
+        if id(layer) in paddings:
             return layers.Identity(name=layer.name)
         return layer
 
@@ -87,41 +89,36 @@ def _is_plain_convolution(layer: layers.Layer) -> bool:
     )
 
 
-def _outputs(model: keras.Model) -> Iterator[int]:
-    """The ids of what the model, or a section of it, hands out."""
-    yield from map(id, model.outputs)
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _outputs(layer)
+def _joined(model: keras.Model) -> Iterator[tuple[layers.ZeroPadding2D, layers.MaxPooling2D]]:
+    """Padding layers, each with the pool whose own padding can stand for its zeros.
 
-
-def _pads_a_pool(padding: layers.ZeroPadding2D, handed_out: set[int]) -> bool:
-    users = [node.operation for node in padding._outbound_nodes]
-    return (
-        len(users) == 1
-        and isinstance(users[0], layers.MaxPooling2D)
-        and _padding_before(users[0], handed_out) is padding
-    )
-
-
-def _padding_before(pool: layers.MaxPooling2D, handed_out: set[int]) -> layers.ZeroPadding2D | None:
-    """The layer whose zeros the pool's own padding can stand for.
-
-    That padding is never the largest number in a window; nor is a zero, behind a ReLU.
+    That padding is never the largest number in a window; nor is a zero, behind a ReLU. The model's
+    own nodes are asked, and not its layers, which other models may share.
     """
-    padding = _maker(pool)
-    if (
-        not isinstance(padding, layers.ZeroPadding2D)
-        or len(padding._outbound_nodes) != 1
-        or id(padding.output) in handed_out
-        or (pool.padding, pool.data_format) != ("valid", "channels_last")
-    ):
-        return None
-    relu = _maker(padding)
-    positive = getattr(relu, "activation", None) is keras.activations.relu
-    return padding if positive or isinstance(relu, layers.ReLU) else None
+    nodes = [node for at_depth in model._nodes_by_depth.values() for node in at_depth]
+    makers = {id(x): node for node in nodes if not node.is_input for x in node.outputs}
+    uses = Counter(id(x) for node in nodes for x in node.input_tensors)
+    uses.update(id(x) for x in model.outputs)
+    for node in nodes:
+        pool = node.operation
+        if isinstance(pool, keras.Model):
+            yield from _joined(pool)
+        if not isinstance(pool, layers.MaxPooling2D) or pool.padding != "valid":
+            continue
+        (padded,) = node.input_tensors
+        before = makers.get(id(padded))
+        if before is None or not isinstance(before.operation, layers.ZeroPadding2D):
+            continue
+        relu = makers.get(id(before.input_tensors[0]))
+        if (
+            uses[id(padded)] == 1
+            and pool.data_format == "channels_last"
+            and relu is not None
+            and _is_relu(relu.operation)
+        ):
+            yield before.operation, pool
 
 
-def _maker(layer: layers.Layer) -> layers.Layer:
-    """What computes a layer's input."""
-    return layer.input._keras_history.operation
+def _is_relu(layer: layers.Layer) -> bool:
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, layers.ReLU) or activation is keras.activations.relu

@@ -14,6 +14,7 @@ from tensorflow.python.grappler import tf_optimizer
 
 import keras_resnet
 from keras_resnet import Architecture
+from training import export, runtimes
 from training.fused_inference import BiasedConvolution, PaddedMaxPooling, fused
 
 RNG = np.random.default_rng(0)
@@ -72,6 +73,24 @@ def test_tensorflow_merges_each_convolution_with_its_bias():
     assert not {"Conv2D", "BiasAdd", "MaxPoolV2"} & set(found)
     assert found["MaxPool"] == 1
     assert found["Pad"] == optimized(network)["Pad"] - 1
+
+
+def test_what_is_exported_shares_its_layers_with_other_models_and_is_fused_too():
+    """`export` hands out the features as well; the runtimes take the probabilities alone."""
+    x = keras.Input((33, 30, 3))
+    centred = layers.Normalization(mean=[100.0] * 3, variance=[64.0] * 3)(x)
+    model = keras_resnet.ResNet(NETS["basic-B"], weights=None, input_tensor=centred, classes=5)
+    network, _ = export._network(model)
+    images = RNG.uniform(0, 255, size=(3, 33, 30, 3)).astype("f4")
+    for exported in (network, runtimes.convertible(network)):
+        found = fused(exported)
+        kinds = [type(layer) for layer in found.layers]
+        assert kinds.count(PaddedMaxPooling) == 1
+        assert not {layers.MaxPooling2D, layers.Conv2D} & set(kinds)
+        for ours, theirs in zip(
+            keras.tree.flatten(found(images)), keras.tree.flatten(exported(images)), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_only_padding_behind_a_relu_joins_the_pool():
