@@ -19,7 +19,7 @@ def he_normal() -> keras.initializers.Initializer:
     """A zero-mean Gaussian of variance 2 / fan-in (He et al. 2015, arXiv 1502.01852, eq. 10).
 
     Keras's own `he_normal` cuts it off at two standard deviations, which the paper does not, and
-    takes nearly twice as long to draw: a third of the time to build a ResNet-50.
+    takes longer to draw: 0.79 instead of 0.67 s for all of a ResNet-50 (two CPU cores, Intel Xeon).
     """
     return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
 
