@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training import model_base
+from training import environment, model_base
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 
@@ -30,6 +30,8 @@ def test_both_start_the_same_server(compose, deployment):
     assert container["image"] == compose["image"]
     assert container["args"] == compose["command"]
     assert container["command"] == compose["entrypoint"]
+    assert {row["name"]: row["value"] for row in container["env"]} == compose["environment"]
+    assert compose["environment"] == environment.SERVING
 
 
 def test_the_files_that_it_reads_are_written_or_there(compose):

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
+from training.environment import SERVING
 
 PEERS = "training.benchmarks.peers"
 KERAS, RUNTIMES, MATRIX = 1.25, 1.0, 0.9
@@ -36,7 +38,13 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 def _comparison(batch: int, folder: str) -> Comparison:
     given = {"batch": batch, "calls": CALLS[batch], "folder": folder}
     ours = [
-        Contender(f"exported {kind}", f"{__name__}:answering", {**given, "kind": kind}, needs)
+        Contender(
+            f"exported {kind}",
+            f"{__name__}:answering",
+            {**given, "kind": kind},
+            needs,
+            environment=SERVING,
+        )
         for kind, needs in (
             ("SavedModel", ()),
             ("ONNX", ("tf2onnx", "onnx", "onnxruntime")),
@@ -47,6 +55,7 @@ def _comparison(batch: int, folder: str) -> Comparison:
     keras = Contender(
         "keras.applications, SavedModel", f"{PEERS}.exported:answering", {**given, "kind": "keras"}
     )
+    frozen = replace(keras, name=f"{keras.name}, frozen weights", environment=SERVING)
     runtimes = [
         Contender(
             f"PyTorch's, {title}",
@@ -75,7 +84,7 @@ def _comparison(batch: int, folder: str) -> Comparison:
     return Comparison(
         f"ResNet-50 in float32, batch {batch}",
         "images/s",
-        (*ours, keras, *runtimes, *products),
+        (*ours, keras, frozen, *runtimes, *products),
         (
             Goal(f"{prefix}-savedmodel", (ours[0].name,), KERAS, (keras.name,)),
             Goal(f"{prefix}-runtimes", names(ours), RUNTIMES, names(runtimes)),

@@ -1,0 +1,57 @@
+"""What TensorFlow is told through the environment makes answers quicker, and no others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import served
+import tensorflow as tf
+
+from training import environment
+from training.export import export
+
+ANSWER = """
+import sys
+import numpy as np
+import tensorflow as tf
+default = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+pixels = np.load(sys.argv[2])
+answers = [default(pixels=pixels[:n])["probabilities"].numpy() for n in map(int, sys.argv[4:])]
+np.save(sys.argv[3], np.concatenate(answers))
+"""
+
+
+def test_frozen_weights_answer_as_before_at_every_batch_size(tmp_path):
+    model = served.tiny()
+    version = export(model, "net", tmp_path)
+    sizes = (2, 1, 16, 3, 16, 1)  # kernels are kept in the layout of the first
+    pixels = np.random.default_rng(0).uniform(0, 255, (16, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "pixels.npy", pixels)
+    subprocess.run(
+        [
+            *(sys.executable, "-c", ANSWER),
+            *(version, tmp_path / "pixels.npy", tmp_path / "answers.npy"),
+            *map(str, sizes),
+        ],
+        check=True,
+        env={**os.environ, **environment.SERVING, "TF_ENABLE_ONEDNN_OPTS": "1"},
+    )
+    expected = model.model(tf.constant(pixels), training=False).numpy()
+    np.testing.assert_allclose(
+        np.load(tmp_path / "answers.npy"),
+        np.concatenate([expected[:n] for n in sizes]),
+        atol=1e-5,
+    )
+
+
+def test_a_command_gets_its_own_and_keeps_what_the_user_set(monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    environment.prepare("serve")
+    assert environment.SERVING.items() <= os.environ.items()
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    environment.prepare("train")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
