@@ -121,4 +121,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    environment.restart("".join(sys.argv[1:2]))
     sys.exit(main())
