@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_resnet.loops import scan
+
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class Stage(layers.Layer):  # type: ignore[misc]
@@ -73,32 +75,32 @@ class Stage(layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         training = bool(training and self.trainable)  # a frozen batch norm uses what it has
         variables = [variable for _, variable in self.unit.variables]
-        moving = [i for i, variable in enumerate(variables) if training and not variable.trainable]
+        groups = _groups(variables)
+        moving = [group for group in groups if training and not variables[group[0]].trainable]
 
-        def run(x: Any, *values: Any) -> tuple[Any, ...]:
-            with keras.StatelessScope(zip(variables, values, strict=True)) as scope:
+        def run(x: Any, *joined: Any) -> tuple[Any, ...]:
+            values = _separate(joined, groups, variables)
+            with keras.StatelessScope((variables[i], value) for i, value in values) as scope:
                 y = self.unit.model(x, training=training)
-            return y, *(scope.get_current_value(variables[i]) for i in moving)
+            return y, *_join([scope.get_current_value(variable) for variable in variables], moving)
 
         if training and self.rematerialize:
             run = keras.remat(run)
 
-        def step(carry: Any, values: Any) -> tuple[Any, None]:
-            x, i, *statistics = carry
-            y, *moved = run(x, *values)
-            # In the carry: TensorFlow's scan can only collect what looks like it.
-            statistics = [
-                ops.stop_gradient(ops.slice_update(stack, [i, 0], value[None]))
-                for stack, value in zip(statistics, moved, strict=True)
-            ]
-            return (y, i + 1, *statistics), None
+        def step(x: Any, joined: Any) -> tuple[Any, list[Any]]:
+            y, *moved = run(x, *joined)
+            return y, [ops.stop_gradient(value) for value in moved]
 
         # Read once: indexing the variables in the loop would make each a gradient of its full
-        # size for every unit. Copied: PyTorch assigns in place what the backward pass still needs.
-        stacks = [ops.copy(stack) for stack in self.stacks]
-        carry = (inputs, ops.zeros((), "int32"), *(stacks[i] for i in moving))
-        (y, _, *statistics), _ = ops.scan(step, carry, stacks)
-        for i, statistic in zip(moving, statistics, strict=True):
+        # size for every unit. Statistics are copied: PyTorch assigns in place.
+        stacks = [
+            ops.convert_to_tensor(stack)
+            if variable.trainable
+            else ops.stop_gradient(ops.copy(stack))
+            for stack, variable in zip(self.stacks, variables, strict=True)
+        ]
+        y, moved = scan(step, inputs, _join(stacks, groups), like=_join(stacks, moving))
+        for i, statistic in _separate(moved, moving, variables):
             self.stacks[i].assign(statistic)
         return y  # (N, H, W, C)
 
@@ -208,6 +210,40 @@ class Stacked:
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         drawn = {draw: draw(shape[1:], dtype) for draw in set(self.initializers)}
         return ops.stack([drawn[draw] for draw in self.initializers])
+
+
+def _groups(variables: Sequence[Any]) -> list[list[int]]:
+    """The variables that travel through the loop as one array, by their places.
+
+    TensorFlow's loop adds up the gradient of each array in an operation per unit that looks at all
+    units. So vectors go together, those that are trained apart from moving statistics.
+    """
+    groups: dict[Any, list[int]] = {}
+    for i, variable in enumerate(variables):
+        vector = len(variable.shape) == 1
+        key = (variable.dtype, variable.trainable) if vector else i
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())
+
+
+def _join(values: Sequence[Any], groups: Sequence[Sequence[int]]) -> list[Any]:
+    """An array for each group: of vectors (..., C), one of (..., the sum of C)."""
+    return [
+        ops.concatenate([values[i] for i in group], axis=-1) if len(group) > 1 else values[group[0]]
+        for group in groups
+    ]
+
+
+def _separate(
+    joined: Sequence[Any], groups: Sequence[Sequence[int]], variables: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
+    """The groups' arrays taken apart: (place, value)."""
+    for array, group in zip(joined, groups, strict=True):
+        if len(group) == 1:
+            yield group[0], array
+            continue
+        ends = np.cumsum([variables[i].shape[0] for i in group])
+        yield from zip(group, ops.split(array, ends[:-1].tolist(), axis=-1), strict=True)
 
 
 def _reseeded(initializer: Any) -> Any:
