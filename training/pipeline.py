@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -71,10 +73,10 @@ def train_batches(
             return augment.central(encoded, size)
 
         stream = photographs.shuffled(split, seed, first_step * batch_size)
-        examples = stream.map(photographs.decoder(decode, (size, size, 3)), tf.data.AUTOTUNE)
-        batches = examples.batch(batch_size, drop_remainder=True)
+        shape = (size, size, 3)
+        batches = photographs.decoded(stream, decode, shape, batch_size, drop_remainder=True)
         # Whole: TensorFlow subtracts three numbers at a time twice as slowly.
-        mean = np.broadcast_to(mean, (size, size, 3))
+        mean = np.broadcast_to(mean, shape)
 
     def finish(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = batch
@@ -113,10 +115,14 @@ def eval_batches(
         batches = _ordered_arrays(split, batch_size)
     else:
         size = image_size or augment.CROP
-        decode = photographs.decoder(
-            lambda encoded, _: augment.central(encoded, size), (size, size, 3)
+        batches = photographs.decoded(
+            photographs.in_order(split),
+            lambda encoded, _: augment.central(encoded, size),
+            (size, size, 3),
+            batch_size,
         )
-        batches = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).batch(batch_size)
+        count = math.ceil(split.examples / batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     subtracted = 0.0 if mean is None else mean
     return _ahead(
         batches.map(lambda images, labels: (tf.cast(images, tf.float32) - subtracted, labels))

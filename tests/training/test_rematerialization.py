@@ -161,7 +161,7 @@ def test_two_devices_with_synchronized_statistics_come_to_the_same_weights(tmp_p
     assert one.keys() == two.keys()
     for key in one:
         if key.startswith(("weights/", "optimizer/")):
-            np.testing.assert_allclose(two[key], one[key], rtol=1e-3, atol=1e-4, err_msg=key)
+            np.testing.assert_allclose(two[key], one[key], rtol=1e-3, atol=5e-4, err_msg=key)
 
 
 PEAK_OF_A_STEP = """
