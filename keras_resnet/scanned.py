@@ -1,7 +1,7 @@
 """The identical units of a stage as one layer: a loop over stacked weights.
 
 A graph of a thousand layers takes minutes to build and to trace. Here the graph holds one unit of
-a stage, and `keras.ops.scan` runs it with each unit's weights in turn.
+a stage, and a loop runs it with each unit's weights in turn.
 """
 
 from __future__ import annotations
