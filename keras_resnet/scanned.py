@@ -215,8 +215,8 @@ class Stacked:
 def _groups(variables: Sequence[Any]) -> list[list[int]]:
     """The variables that travel through the loop as one array, by their places.
 
-    TensorFlow's loop adds up the gradient of each array in an operation per unit that looks at all
-    units. So vectors go together, those that are trained apart from moving statistics.
+    Each array takes TensorFlow's loop several operations per unit, and a vector's own work is
+    less. So vectors go together, those that are trained apart from moving statistics.
     """
     groups: dict[Any, list[int]] = {}
     for i, variable in enumerate(variables):

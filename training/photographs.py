@@ -68,7 +68,7 @@ def decoder(
     return decoded
 
 
-def decoded(
+def batches(
     stream: tf.data.Dataset,
     decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     shape: tuple[int, int, int],

@@ -74,7 +74,7 @@ def train_batches(
 
         stream = photographs.shuffled(split, seed, first_step * batch_size)
         shape = (size, size, 3)
-        batches = photographs.decoded(stream, decode, shape, batch_size, drop_remainder=True)
+        batches = photographs.batches(stream, decode, shape, batch_size, drop_remainder=True)
         # Whole: TensorFlow subtracts three numbers at a time twice as slowly.
         mean = np.broadcast_to(mean, shape)
 
@@ -115,7 +115,7 @@ def eval_batches(
         batches = _ordered_arrays(split, batch_size)
     else:
         size = image_size or augment.CROP
-        batches = photographs.decoded(
+        batches = photographs.batches(
             photographs.in_order(split),
             lambda encoded, _: augment.central(encoded, size),
             (size, size, 3),
