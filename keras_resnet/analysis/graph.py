@@ -127,7 +127,8 @@ def no_gradients() -> AbstractContextManager[Any]:
         return nullcontext()
     import torch
 
-    return torch.no_grad()
+    context: AbstractContextManager[Any] = torch.no_grad()
+    return context
 
 
 def gradient(function: Callable[[list[Any]], Any], tensors: list[Any]) -> list[Any]:
