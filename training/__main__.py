@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             formatter_class=HelpFormatter,
         )
         if given[:1] == [name]:  # the others' modules need not be imported
-            environment.prepare(name)
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             try:
                 module = import_quietly(f"training.commands.{name}")
             except OSError as error:
@@ -121,5 +121,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    environment.restart("".join(sys.argv[1:2]))
+    environment.begin("".join(sys.argv[1:2]))
     sys.exit(main())

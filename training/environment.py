@@ -20,7 +20,8 @@ TRAINING = {"TF_ENABLE_ONEDNN_OPTS": "1", **LARGE_PAGES}
 # oneDNN then keeps each kernel in the layout that its convolution reads fastest, as it otherwise
 # keeps constants; a served version's weights never change. ResNet-50's answer to an image takes
 # 0.75 times as long, to 16 images 0.96 times (two CPU cores, Intel Xeon, AVX-512), for 0.1 GB of
-# memory with each signature. As constants in the graph they gain no more, for 0.7 GB.
+# memory with each signature. As constants in the graph they gain no more, for 0.7 GB. Where weights
+# do change, as in training, results are wrong: see `check_training`.
 SERVING = {"TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1", **LARGE_PAGES}
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -29,19 +30,28 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def prepare(command: str) -> None:
-    """Sets what the command profits from, unless the user has. Before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name, value in COMMANDS.get(command, {}).items():
-        os.environ.setdefault(name, value)
+def begin(command: str) -> None:
+    """Sets what the command profits from, unless the user has. Before TensorFlow is imported.
 
-
-def restart(command: str) -> None:
-    """Begins the process anew, under its number, with `LARGE_PAGES` if the command profits.
-
-    Nothing happens where the user has set something there, or on other systems than Linux.
+    For a process of the command's own: whatever else ran in it would inherit `SERVING`. On Linux
+    it begins anew, under its number, if `LARGE_PAGES` were not there from its start.
     """
-    profits = LARGE_PAGES.keys() <= COMMANDS.get(command, {}).keys()
-    if profits and sys.platform == "linux" and not LARGE_PAGES.keys() & os.environ.keys():
-        os.environ.update(LARGE_PAGES)
+    wanted = COMMANDS.get(command, {})
+    late = LARGE_PAGES.keys() <= wanted.keys() and not LARGE_PAGES.keys() & os.environ.keys()
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    if late and sys.platform == "linux":
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def check_training() -> None:
+    """Refuses to train where oneDNN would compute with the weights that it saw first.
+
+    Raises:
+        ValueError: If the environment says that weights are frozen.
+    """
+    if os.environ.get("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "0").lower() in ("1", "true"):
+        raise ValueError(
+            "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS is set: it is for servers, and training would go on "
+            "computing with its first weights. Unset it: env -u TF_ONEDNN_ASSUME_FROZEN_WEIGHTS ..."
+        )

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import distribution, models, pipeline
+from training import distribution, environment, models, pipeline
 from training.callbacks import Clock, History, Rate
 from training.datasets import Split
 from training.errors import WorkerLostError
@@ -40,6 +40,7 @@ class TensorFlowEngine:
             self.builds_metrics = tf.distribute.has_strategy()
 
     def check(self, job: Job) -> None:
+        environment.check_training()
         if job.recipe.batch_size % self.replicas:
             raise ValueError(
                 f"batch_size is divided among all replicas: {job.recipe.batch_size} cannot be "

@@ -11,8 +11,11 @@ import pytest
 import served
 import tensorflow as tf
 
-from training import environment
+from training import environment, recipes
+from training.__main__ import main
 from training.export import export
+from training.jobs import Job
+from training.train import train
 
 ANSWER = """
 import sys
@@ -59,7 +62,7 @@ def test_frozen_weights_answer_as_before_at_every_batch_size(tmp_path):
 )
 def test_large_pages_are_there_from_the_start_of_a_process(command, given, expected):
     code = (
-        "import os, sys; from training import environment; environment.restart(sys.argv[1]); "
+        "import os, sys; from training import environment; environment.begin(sys.argv[1]); "
         "print(os.getpid(), os.environ.get('GLIBC_TUNABLES', 'none'), sys.argv[1], sys.argv[2])"
     )
     inherited = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
@@ -75,10 +78,24 @@ def test_large_pages_are_there_from_the_start_of_a_process(command, given, expec
 
 
 def test_a_command_gets_its_own_and_keeps_what_the_user_set(monkeypatch):
-    monkeypatch.setattr(os, "environ", {})
-    environment.prepare("serve")
+    monkeypatch.setattr(os, "environ", dict(environment.LARGE_PAGES))
+    environment.begin("serve")
     assert environment.SERVING.items() <= os.environ.items()
     assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    environment.prepare("train")
+    environment.begin("train")
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
+def test_a_command_called_within_another_process_leaves_its_environment_alone(capsys):
+    before = dict(os.environ)
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    assert {**before, "TF_CPP_MIN_LOG_LEVEL": ""} == {**os.environ, "TF_CPP_MIN_LOG_LEVEL": ""}
+
+
+def test_no_training_with_weights_assumed_frozen(monkeypatch, tmp_path):
+    monkeypatch.setenv("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+    job = Job("resnet8", "digits", recipes.load("digits"))
+    with pytest.raises(ValueError, match="Unset it"):
+        train(job, tmp_path)
