@@ -1,5 +1,5 @@
 """One file per task on this package's networks: `python -m examples.<task>`."""
 
-from training.__main__ import import_quietly
+from training.cli import import_quietly
 
 import_quietly("keras")

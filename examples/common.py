@@ -22,10 +22,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from keras_resnet import Architecture
-from training import machine, plots
-from training.__main__ import HelpFormatter
-from training.errors import DivergedError, RunError
-from training.files import write_json
+from training.cli import HelpFormatter
+from training.common import figures, machine
+from training.common.errors import DivergedError, RunError
+from training.common.files import write_json
 
 Outcome = TypeVar("Outcome")
 
@@ -244,7 +244,7 @@ def finish(
         table.add_row(measure, *cells)
     Console().print(table)
 
-    plots.save(figure, options.out / FIGURE)
+    figures.save(figure, options.out / FIGURE)
     given = {key: value for key, value in vars(options).items() if key != "out"}
     accelerators = [device.name for device in tf.config.list_physical_devices("GPU")]
     write_json(

@@ -24,7 +24,7 @@ from examples import common, image_folder, stickers
 from keras_resnet import Architecture
 from keras_resnet.architectures import STEMS, TABLE
 from keras_resnet.weights import Row
-from training.files import replacing
+from training.common.files import replacing
 
 SUMMARY = (
     "Fine-tunes a net with published weights, and its plain twin, on a folder of class folders of "

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from training import augmentation
-from training.datasets import FileSplit
-from training.folders import IMAGE_SUFFIXES
-from training.signatures import Resizing
+from training.data import augmentation
+from training.data.image_folder import IMAGE_SUFFIXES
+from training.data.resizing import Resizing
+from training.data.splits import FileSplit
 
 
 @dataclass(frozen=True, eq=False)

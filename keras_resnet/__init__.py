@@ -1,6 +1,6 @@
 """Deep residual networks in Keras, as the paper has them (He et al. 2015, arXiv 1512.03385)."""
 
-from keras_resnet import analysis, porting, weights
+from keras_resnet import analysis, weights
 from keras_resnet.applications import (
     CifarPlain,
     CifarResNet,
@@ -26,10 +26,11 @@ from keras_resnet.applications import (
 )
 from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
 from keras_resnet.backbone import backbone, freeze
-from keras_resnet.inference import fold_batch_norm
+from keras_resnet.fold_batch_norm import fold_batch_norm
 from keras_resnet.preprocessing import decode_predictions, preprocess_input
-from keras_resnet.scanned import Stage
-from keras_resnet.transfer import copy_weights
+from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.weights import porting
+from keras_resnet.weights.transfer import copy_weights
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ from keras import layers
 from keras_resnet import analysis, architectures, resnet
 from keras_resnet import weights as weight_files
 from keras_resnet.architectures import Architecture
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 from keras_resnet.weights import Row
 
 STAGE = re.compile(r"conv(\d+)_")  # of our layers and of the nested models of very deep nets

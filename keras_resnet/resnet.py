@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_resnet import blocks
 from keras_resnet.architectures import STEMS, Architecture, is_positive_integer
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 
 # Keras walks a functional graph recursively, a frame per layer and three layers per convolution,
 # so a flat net of more than some 300 layers meets Python's limit of 1000 frames, when it is built
@@ -54,7 +54,7 @@ def build(
         classes: Outputs of the top. Default: the stem's, 1000 or 10.
         classifier_activation: Activation of the top; `None` for logits.
         name: The model's name. Default: the row's.
-        scan: Run the units of a stage after its first as one layer, `keras_resnet.scanned.Stage`.
+        scan: Run the units of a stage after its first as one layer, `keras_resnet.Stage`.
 
     Returns:
         A functional `keras.Model`: (N, H, W, C) -> (N, classes) with a top.

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from keras_resnet.analysis.graph import walk
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 
 
 def parameters(model: keras.Model) -> int:

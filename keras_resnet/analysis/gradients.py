@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.analysis import graph
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 
 
 class GradientNorms(NamedTuple):

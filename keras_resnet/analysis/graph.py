@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 
 # Called with an operation, its inputs and what it gives; returns what is handed on.
 Tap = Callable[[Any, tuple[Any, ...], Any], Any]

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from keras_resnet.analysis import graph
-from keras_resnet.scanned import Stage
+from keras_resnet.scan.scanned_blocks import Stage
 
 
 class Responses(NamedTuple):

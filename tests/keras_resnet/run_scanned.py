@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from keras_resnet import Architecture, ResNet, Stage, copy_weights
-from keras_resnet.transfer import arrays_of
+from keras_resnet.weights.transfer import arrays_of
 
 IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 9, 8, 3)).astype("float32")
 LABELS = np.array([0, 1, 2, 3, 4, 1])

@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 # Two devices, which a machine without GPUs can have too; then the command line as it is.
 TWO_DEVICES = """
 import sys, tensorflow as tf
-from training.__main__ import main
+from training.cli import main
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.exit(main(sys.argv[1:]))

@@ -34,11 +34,13 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     """Writes the losses and the weights after some steps on this backend's engine."""
     import numpy as np
 
-    from training import callbacks, datasets, means, recipes
-    from training.arrays_engine import ArraysEngine
-    from training.jobs import Job
-    from training.schedules import Controller
-    from training.train import compiled
+    from training.config import recipes
+    from training.config.jobs import Job
+    from training.data import datasets, pixel_mean
+    from training.trainer.backends.arrays_backend import ArraysEngine
+    from training.trainer.callbacks import standard
+    from training.trainer.learning_rate import Controller
+    from training.trainer.train import compiled
 
     recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
     job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
@@ -47,9 +49,9 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     model = compiled(job, dataset, engine)
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
-    clock = callbacks.Clock(STEPS, epoch_steps=5)
+    clock = standard.Clock(STEPS, epoch_steps=5)
     rate = engine.rate(clock, Controller(recipe, STEPS))
-    mean = means.pixel_mean(dataset.train)
+    mean = pixel_mean.pixel_mean(dataset.train)
     losses = []
     for steps in (5, 2):
         batches, at_once = engine.training_input(model, dataset.train, job, mean, 8, rate)
@@ -73,13 +75,13 @@ def main(steps_per_call: str, command: str, *arguments: str) -> int:
         for number in numbers:
             compare(data_dir, Path(directory), number)
         return 0
-    from training import arrays_engine
-    from training.__main__ import main as training
+    from training.cli import main as training
+    from training.trainer.backends import arrays_backend
 
     # As on an accelerator, where the engine itself takes many steps at once.
     (number,) = numbers
-    arrays_engine.ArraysEngine = functools.partial(
-        arrays_engine.ArraysEngine, steps_per_call=number
+    arrays_backend.ArraysEngine = functools.partial(
+        arrays_backend.ArraysEngine, steps_per_call=number
     )
 
     return training([command, *arguments])

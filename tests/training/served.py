@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 import keras_resnet
-from training import model_base
-from training.export import export
-from training.served_model import ServedModel
-from training.signatures import Resizing
+from training.data.resizing import Resizing
+from training.export import model_base
+from training.export.saved_model import export
+from training.models.trained_model import ServedModel
 
 CHECKOUT = Path(__file__).parents[2]
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -80,24 +80,26 @@ def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:
 
 def training_stream(folder: str, batch: int) -> Iterable[Any]:
     """Of (images, labels), with section 3.4's augmentation."""
-    from training import datasets, means, pipeline
+    from training.data import pixel_mean
+    from training.data.batches import train_batches
+    from training.data.splits import FileSplit
 
     paths = files(folder)
-    split = datasets.FileSplit(paths, np.zeros(len(paths), np.int32))
-    mean = means.pixel_mean(split)
-    return pipeline.train_batches(
-        split, augmentation="imagenet", batch_size=batch, mean=mean, seed=0
-    )
+    split = FileSplit(paths, np.zeros(len(paths), np.int32))
+    mean = pixel_mean.pixel_mean(split)
+    return train_batches(split, augmentation="imagenet", batch_size=batch, mean=mean, seed=0)
 
 
 def small_images(batch: int, batches: int) -> Callable[[], float]:
     """Images per second of the training stream, with section 4.2's augmentation."""
-    from training import datasets, means, pipeline
+    from training.data import pixel_mean
+    from training.data.batches import train_batches
+    from training.data.splits import ArraySplit
 
     images = np.random.default_rng(0).integers(0, 256, (50_000, 32, 32, 3), np.uint8)
-    split = datasets.ArraySplit(images, np.zeros(len(images), np.int32))
-    stream = pipeline.train_batches(
-        split, augmentation="cifar", batch_size=batch, mean=means.pixel_mean(split), seed=0
+    split = ArraySplit(images, np.zeros(len(images), np.int32))
+    stream = train_batches(
+        split, augmentation="cifar", batch_size=batch, mean=pixel_mean.pixel_mean(split), seed=0
     )
     return _drawing(stream, batch, batches)
 
@@ -125,7 +127,7 @@ def _drawing(stream: Iterable[Any], batch: int, batches: int) -> Callable[[], fl
 
 
 def _draw(folder: Path) -> None:
-    from training import samples
+    from training.data import sample_images
 
-    for i, encoded in enumerate(samples.drawn(DRAWN, 384, 3)):
+    for i, encoded in enumerate(sample_images.drawn(DRAWN, 384, 3)):
         (folder / f"{i}.jpg").write_bytes(encoded)

@@ -179,7 +179,7 @@ def _fitting(
 
     import keras_resnet
     from training.benchmarks.fitting import repeated
-    from training.rematerialization import rematerialized
+    from training.models.gradient_checkpointing import rematerialized
 
     keras.utils.set_random_seed(0)
     model = keras_resnet.CifarResNet(depth, scan=scan)

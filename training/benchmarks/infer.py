@@ -17,7 +17,7 @@ import numpy as np
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
-from training.environment import SERVING
+from training.common.environment import SERVING
 
 PEERS = "training.benchmarks.peers"
 KERAS, RUNTIMES, MATRIX = 1.25, 1.0, 0.9
@@ -106,10 +106,10 @@ def answering(batch: int, calls: int, folder: str, kind: str) -> Callable[[], fl
             batch,
             calls,
         )
-    from training import runtimes
+    from training.export import other_runtimes
 
     name = kind.lower()
-    predict = runtimes.load(name, version / "runtimes" / runtimes.FORMATS[name][0])
+    predict = other_runtimes.load(name, version / "runtimes" / other_runtimes.FORMATS[name][0])
     pixels = noise(batch)
     return repeating(lambda: predict(pixels), batch, calls)
 
@@ -119,10 +119,10 @@ def _exported(base: Path) -> Path:
     import keras
 
     import keras_resnet
-    from training import runtimes
-    from training.export import export
-    from training.served_model import ServedModel
-    from training.signatures import Resizing
+    from training.data.resizing import Resizing
+    from training.export import other_runtimes
+    from training.export.saved_model import export
+    from training.models.trained_model import ServedModel
 
     version = base / "resnet50" / "1"
     if version.is_dir():
@@ -137,9 +137,9 @@ def _exported(base: Path) -> Path:
         formats = [
             name
             for name in ("onnx", "openvino")
-            if all(importlib.util.find_spec(package) for package in runtimes.FORMATS[name][1])
+            if all(importlib.util.find_spec(package) for package in other_runtimes.FORMATS[name][1])
         ]
-        return runtimes.write(
+        return other_runtimes.write(
             network, encoded, version, formats=formats, images=None, served=served
         )
 

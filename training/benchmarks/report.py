@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.benchmarks.timing import Contender, Measured
-from training.files import write_json
+from training.common.files import write_json
 
 PACKAGES = (
     *("keras", "tensorflow", "numpy", "jax", "torch", "transformers", "timm"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
-from training.environment import TRAINING
+from training.common.environment import TRAINING
 
 PEERS = "training.benchmarks.peers"
 PYTORCH, KERAS = 1.0, 1.4  # at least so many times their speed
@@ -49,16 +49,16 @@ def _comparison(network: str) -> Comparison:
 
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     """Images per second of the very model that `python -m training train` trains."""
-    from training import engines
     from training.benchmarks.fitting import fitting
-    from training.datasets import Dataset
-    from training.jobs import Job
-    from training.recipes import RECIPES
-    from training.train import compiled
+    from training.config.jobs import Job
+    from training.config.recipes import RECIPES
+    from training.data.splits import Dataset
+    from training.trainer.backends import backend
+    from training.trainer.train import compiled
 
     cifar = network != "resnet50"
     classes = tuple(map(str, range(10 if cifar else 1000)))
     nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, None, None, None)
     recipe = dataclasses.replace(RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch)
-    engine = engines.running()
+    engine = backend.running()
     return fitting(compiled(Job(network, "noise", recipe), nothing, engine), batch, steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import array_files, datasets
+from training.data import array_files, datasets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training import batching_parameters, model_base
+    from training.export import model_base
+    from training.serving import batching_parameters
 
     present = model_base.versions(options.base / options.name)
     if not present:

@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from training import recipes, served_model
 from training.commands import add_overrides
-from training.demo import compare, draw, spread
-from training.export import export
+from training.config import recipes
+from training.export.saved_model import export
+from training.models import trained_model
+from training.paper.demo import compare, draw, spread
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     Console().print(table)
 
     deepest = comparison.outcomes["resnet", max(options.depths)][0]
-    served = served_model.from_file(deepest.model_file)
+    served = trained_model.from_file(deepest.model_file)
     version = export(served, f"digits-resnet{max(options.depths)}", options.out)
     print(f"curves: {figure}")
     print(f"SavedModel: {version}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.commands import add_data, add_nets
-from training.protocols import PROTOCOLS
+from training.evaluation.protocols import PROTOCOLS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,19 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training import datasets, evaluation_files, nets, served_model
-    from training.confusion import most_frequent
-    from training.evaluate import default_protocol, evaluate
+    from training.data import datasets
+    from training.evaluation import report
+    from training.evaluation.confusion import most_frequent
+    from training.evaluation.evaluate import default_protocol, evaluate
+    from training.models import model_files, trained_model
 
     # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.out:
-        evaluation_files.claim(options.out)
-    labels = served_model.read_labels(options.labels) if options.labels else None
-    tested = nets.load(
+        report.claim(options.out)
+    labels = trained_model.read_labels(options.labels) if options.labels else None
+    tested = model_files.load(
         options.model, options.network, options.weights, options.preprocessing, labels
     )
-    dataset = nets.with_classes(datasets.load(options.dataset, options.data_dir), tested[0].labels)
+    dataset = model_files.with_classes(
+        datasets.load(options.dataset, options.data_dir), tested[0].labels
+    )
     evaluation = evaluate(
         [net.model for net in tested],
         dataset,
@@ -75,5 +79,5 @@ def run(options: argparse.Namespace) -> None:
         print(f"  {names[true]} for {names[taken]}: {images} of {evaluation.confusion[true].sum()}")
     if options.out:
         facts = {"dataset": dataset.name, "nets": [dict(net.facts) for net in tested]}
-        evaluation_files.write(evaluation, dataset.class_names, facts, options.out)
+        report.write(evaluation, dataset.class_names, facts, options.out)
         print(f"everything: {options.out}/ (evaluation.json, classes.csv, confusion.csv and .png)")

@@ -58,26 +58,27 @@ def run(options: argparse.Namespace) -> None:
     if options.images is not None and not options.images.is_dir():
         raise FileNotFoundError(f"There is no folder {options.images}.")
 
-    from training import served_model
-    from training.export import export
+    from training.export.saved_model import export
+    from training.models import trained_model
 
-    labels = None if options.labels is None else served_model.read_labels(options.labels)
+    labels = None if options.labels is None else trained_model.read_labels(options.labels)
     if options.model is not None:
-        served = served_model.from_file(options.model, labels, options.preprocessing)
+        served = trained_model.from_file(options.model, labels, options.preprocessing)
     else:
-        served = served_model.from_weights(
+        served = trained_model.from_weights(
             options.network, options.weights, labels, options.preprocessing
         )
     extras = None
     if options.formats:
-        from training import datasets, runtimes
+        from training.data import datasets
+        from training.export import other_runtimes
 
-        runtimes.require(options.formats)
+        other_runtimes.require(options.formats)
         dataset = None
         if options.dataset:
             dataset = datasets.load(options.dataset, options.data_dir)
         extras = functools.partial(
-            runtimes.write,
+            other_runtimes.write,
             formats=options.formats,
             images=options.images,
             served=served,

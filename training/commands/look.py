@@ -48,30 +48,36 @@ def run(options: argparse.Namespace) -> None:
             raise FileExistsError(f"{path} exists already: give another --out.")
     options.out.mkdir(parents=True, exist_ok=True)
 
-    from training import datasets, look, nets, probes, served_model
+    from training.data import datasets, probes
+    from training.evaluation import inspection
+    from training.models import model_files, trained_model
 
     if options.what == "course":
-        look.course(options.run_directory, out)
+        inspection.course(options.run_directory, out)
         print(out.with_suffix(".png"))
         return
-    names = served_model.read_labels(options.labels) if options.labels else None
-    given = nets.load(options.model, options.network, options.weights, options.preprocessing, names)
+    names = trained_model.read_labels(options.labels) if options.labels else None
+    given = model_files.load(
+        options.model, options.network, options.weights, options.preprocessing, names
+    )
     if options.what in ("gradcam", "neighbours") and len(given) > 1:
         raise ValueError(f"`look {options.what}` is into one net; given {len(given)}.")
-    dataset = nets.with_classes(datasets.load(options.dataset, options.data_dir), given[0].labels)
+    dataset = model_files.with_classes(
+        datasets.load(options.dataset, options.data_dir), given[0].labels
+    )
     size = given[0].resizing.crop
     if any(net.resizing.crop != size for net in given):
         raise ValueError("Nets are looked into with the same images; these take several sizes.")
     count = IMAGES[options.what] if options.images is None else options.images
     images, labels = probes.images(dataset.test, count, size)
-    models = dict(zip(nets.names(given), (net.model for net in given), strict=True))
+    models = dict(zip(model_files.names(given), (net.model for net in given), strict=True))
     model, classes = given[0].model, dataset.class_names
     if options.what == "responses":
-        look.responses(models, images, out)
+        inspection.responses(models, images, out)
     elif options.what == "gradients":
-        look.gradients(models, images, labels, out)
+        inspection.gradients(models, images, labels, out)
     elif options.what == "gradcam":
-        look.gradcam(model, images, labels, classes, out, layer=options.layer)
+        inspection.gradcam(model, images, labels, classes, out, layer=options.layer)
     else:
-        look.neighbours(model, images, labels, classes, out, options.queries, options.nearest)
+        inspection.neighbours(model, images, labels, classes, out, options.queries, options.nearest)
     print(f"{out.with_suffix('.png')}, {out.with_suffix('.csv')}: {len(images)} images")

@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from keras_resnet import architectures
-from training import costs
+from training.paper import costs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     try:
-        from training.client import Client
+        from training.serving.client import Client
     except ImportError as error:
         raise ValueError(f"{error}: pip install 'keras-residual-networks[serving]'") from error
 

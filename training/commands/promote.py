@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training import model_base
+    from training.export import model_base
 
     version = model_base.promote(options.base, options.name, options.version, options.label)
     print(f"{options.name}: {options.label} is version {version}")

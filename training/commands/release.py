@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.release import release
+    from training.paper.release import release
 
     released = release(options.run_directory, options.data_dir, options.out or PRETRAINED)
     print(f"{released.file}: {released.file.stat().st_size:,} bytes; its facts are beside it")
-    print(f"for ROWS in keras_resnet/published.py:\n    {released.row}")
+    print(f"for ROWS in keras_resnet/weights/published.py:\n    {released.row}")

@@ -9,9 +9,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from training import recipes
 from training.commands import add_overrides
-from training.reproduction.experiments import EXPERIMENTS
+from training.config import recipes
+from training.paper.experiments import EXPERIMENTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.reproduction import making, report
-    from training.reproduction.making import Request
+    from training.paper import making, report
+    from training.paper.making import Request
 
     if options.budget is not None and options.budget < 1:
         raise ValueError(f"--budget is at least one iteration; given {options.budget}.")
@@ -127,7 +127,7 @@ def _print(result) -> None:
 
 
 def _say_what_would_be_done(request, chosen) -> None:
-    from training.reproduction import jobs
+    from training.paper import jobs
 
     planned, left_out = {}, []
     for experiment in chosen:

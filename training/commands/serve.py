@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training import model_base
+    from training.export import model_base
 
     if not options.base.is_dir():
         raise FileNotFoundError(f"There is no model base {options.base}: export a model first.")
@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> None:
         _replace_by_tensorflow(binary, config, parameters, options)
 
     try:
-        from training.serving import configuration
-        from training.serving.server import Server
+        from training.serving.server import configuration
+        from training.serving.server.server import Server
     except ImportError as error:
         raise ValueError(f"{error}: pip install 'keras-residual-networks[serving]'") from error
 

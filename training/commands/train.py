@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import jobs, recipes
 from training.commands import add_overrides
-from training.jobs import Job
+from training.config import jobs, recipes
+from training.config.jobs import Job
 
 # What a job.json may say too; an option given here wins, and these come last.
 JOB_FIELDS = (
@@ -117,12 +117,12 @@ def run(options: argparse.Namespace) -> None:
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
     assert job.architecture  # raises if there is none
 
-    from training import engines  # after the arguments are known to be good
-    from training.train import train
+    from training.trainer.backends import backend  # after the arguments are known to be good
+    from training.trainer.train import train
 
     if options.deterministic:
-        engines.make_deterministic()
-    strategy = engines.strategy(options.strategy)
+        backend.make_deterministic()
+    strategy = backend.strategy(options.strategy)
     outcome = train(
         job,
         workdir,
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> None:
         checkpoint_steps=options.checkpoint_steps,
         record_gradients=options.record_gradients,
     )
-    if engines.running(strategy).chief:
+    if backend.running(strategy).chief:
         print(
             f"{job.network} on {job.dataset}: test error {outcome.test_error:.2f} % "
             f"of {outcome.test_examples} images"

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_resnet import search_space
-from training import recipes
 from training.commands import add_overrides
-from training.jobs import Job
+from training.config import recipes
+from training.config.jobs import Job
 
 KINDS = ("random", "hyperband", "bayesian", "grid")
 

@@ -1,5 +1,1 @@
-"""A server for development: TF Serving's protocol on the same SavedModels.
-
-Production is TF Serving. Imports: errors <- limits, configuration <- models <- batching
-<- prediction <- grpc_api, rest_api <- server.
-"""
+"""Exported models at work: client, batching parameters, development server."""

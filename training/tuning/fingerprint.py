@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets import ArraySplit, FileSplit, Split
-from training.files import write_json
+from training.common.files import write_json
+from training.data.splits import ArraySplit, FileSplit, Split
 
 FILE_NAME = "search.json"
 PATIENCE_SECONDS = 600  # of a worker whose chief still reads the data

@@ -11,7 +11,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.files import write_json
+from training.common.files import write_json
 
 OBJECTIVE = keras_tuner.Objective("validation_error", "min")  # per cent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training import plots
+from training.common import figures
 from training.tuning.comparison import SHORTCUTS, Group
 from training.tuning.records import Record
 
@@ -25,11 +25,11 @@ def draw(ended: Sequence[Record], groups: Sequence[Group], path: Path) -> None:
     left, right = figure.subplots(1, 2, sharey=True)
     _over_time(left, sorted(ended, key=lambda record: record.finished))
     _by_shortcut(right, groups)
-    plots.save(figure, path)
+    figures.save(figure, path)
 
 
 def _colour(shortcut: object) -> str:
-    return plots.COLOURS[SHORTCUTS.index(shortcut) + 1 if shortcut in SHORTCUTS else 0]
+    return figures.COLOURS[SHORTCUTS.index(shortcut) + 1 if shortcut in SHORTCUTS else 0]
 
 
 def _over_time(axes, ended: Sequence[Record]) -> None:

@@ -7,7 +7,6 @@ gone, however it ended, the pipe closes and the trial ends with it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -19,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training import jobs
-from training.errors import PreemptedError
-from training.files import write_json
+from training.common.errors import PreemptedError, exit_code
+from training.common.files import write_json
+from training.config import jobs
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -87,13 +86,13 @@ def _end_with_the_search() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(order_file: Path) -> None:
     import tensorflow as tf
 
-    from training.distribution import choose
-    from training.train import train
+    from training.trainer.backends.distribution import choose
+    from training.trainer.train import train
 
-    order = Order(**json.loads(options.order.read_text()))
+    order = Order(**json.loads(order_file.read_text()))
     if order.deterministic:
         tf.config.experimental.enable_op_determinism()
     train(
@@ -107,13 +106,12 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    from training.__main__ import run
-
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("absl", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     _end_with_the_search()
-    return run(argparse.Namespace(command="tune", run=_train, order=Path(sys.argv[1])))
+    order = Path(sys.argv[1])
+    return exit_code("tune", lambda: _train(order))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.files import write_json
+from training.common.files import write_json
 
 FILE_NAME = "record.json"
 

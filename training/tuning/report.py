@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.table import Table
 
-from training.files import write_csv, write_json
+from training.common.files import write_csv, write_json
 from training.tuning import records
 from training.tuning.comparison import Group
 from training.tuning.records import Record, best_first

@@ -14,9 +14,9 @@ import keras_tuner
 
 from keras_resnet.search_space import Field
 from keras_resnet.tuning import declare
-from training import datasets
-from training.files import claimed
-from training.jobs import Job
+from training.common.files import claimed
+from training.config.jobs import Job
+from training.data import datasets
 from training.tuning import fingerprint, oracles, records, report, space
 from training.tuning.oracles import Durable
 from training.tuning.records import Record
@@ -93,7 +93,7 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
     Raises:
         ValueError: If the plan cannot be, or the directory holds another search.
         OSError: If the data are missing, or another process works there.
-        training.errors.PreemptedError: If the system wants the machine back.
+        training.common.errors.PreemptedError: If the system wants the machine back.
     """
     directory.mkdir(parents=True, exist_ok=True)
     name = os.environ.get("KERASTUNER_TUNER_ID", "tuner0")

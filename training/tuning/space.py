@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_resnet import search_space
 from keras_resnet.search_space import FINDS_NETWORK, Choice, Field, Range
-from training.jobs import Job
-from training.recipes import Recipe, parse
+from training.config.jobs import Job
+from training.config.recipes import Recipe, parse
 
 
 def narrowed(space: Sequence[Field], fixes: Sequence[str], ranges: Sequence[str]) -> list[Field]:

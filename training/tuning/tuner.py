@@ -15,9 +15,10 @@ from keras_tuner.engine.trial import Trial
 
 from keras_resnet.search_space import Field
 from keras_resnet.tuning import chosen
-from training import jobs, machine
-from training.errors import PreemptedError
-from training.jobs import Job
+from training.common import machine
+from training.common.errors import PreemptedError
+from training.config import jobs
+from training.config.jobs import Job
 from training.tuning import process, records
 from training.tuning.oracles import OBJECTIVE, Durable
 from training.tuning.process import Order

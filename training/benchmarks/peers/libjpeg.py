@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.augmentation import CROP, SHORTER_SIDES
 from training.benchmarks.data import files
+from training.data.augmentation import CROP, SHORTER_SIDES
 
 SOURCE = Path(__file__).with_suffix(".c")
 

@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from training.augmentation import (
+from training.benchmarks.data import files
+from training.data.augmentation import (
     CROP,
     EIGENVALUES,
     EIGENVECTORS,
     LIGHTING_SIGMA,
     SHORTER_SIDES,
 )
-from training.benchmarks.data import files
-from training.means import IMAGENET_MEAN
+from training.data.pixel_mean import IMAGENET_MEAN
 
 COLOURS = np.array(EIGENVECTORS, np.float32) * np.array(EIGENVALUES, np.float32)
 MEAN = np.array(IMAGENET_MEAN, np.float32)

@@ -1,0 +1,183 @@
+"""Batch norm folded into the convolution before it: the same function in fewer operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_resnet.scan.scanned_blocks import Stage
+
+# Their kernels end in the outputs' axis, so that a scale per output multiplies the kernel.
+FOLDABLE = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """A copy of `model` for inference, every batch norm folded into the layer before it.
+
+    With gamma, beta, the moving mean and the moving variance of a batch norm,
+    `bn(conv(x)) = (conv(x) - mean) * s + beta` where `s = gamma / sqrt(variance + epsilon)`: the
+    convolution with the kernel times s and the bias `beta - mean * s` (times s, plus its own).
+
+    Args:
+        model: A functional or sequential model, nested ones included: any of this package,
+            truncated, fine-tuned, or built upon an `input_tensor`. It stays as it is.
+
+    Returns:
+        A functional model with the same inputs, outputs and layer names, without batch norm. It is
+        not compiled, and not for training.
+
+    Raises:
+        ValueError: If a batch norm cannot be folded; the message says which, and why.
+    """
+    obstacles = list(_obstacles(model, model.name))
+    if obstacles:
+        raise ValueError(f"{model.name} cannot be folded: {'; '.join(obstacles)}.")
+    return _folded(model)
+
+
+def _obstacles(model: Any, where: str) -> Iterator[str]:
+    """Why batch norms of `model`, or of the models nested in it, cannot be folded."""
+    if not _is_graph(model):
+        yield f"{where} is no functional model and no built sequential one, so its graph is unknown"
+        return
+    graph = _graph(model)
+    uses, makers = _uses(graph), _makers(graph)
+    calls = Counter(id(node.operation) for node in _nodes(graph))
+    for layer in graph.layers:
+        if isinstance(layer, keras.Model):
+            yield from _obstacles(layer, f"{where}/{layer.name}")
+        elif isinstance(layer, layers.BatchNormalization):
+            reason = _obstacle(layer, graph, uses, makers, calls)
+            if reason:
+                yield f"{layer.name} {reason}"
+        elif isinstance(layer, Stage):
+            yield (
+                f"{layer.name} runs its units in a loop: build the net without scan=True and give "
+                "it the weights by keras_resnet.copy_weights"
+            )
+        elif any(
+            isinstance(inner, layers.BatchNormalization)
+            for inner in layer._flatten_layers(include_self=False)
+        ):
+            yield f"{layer.name} has a batch norm inside it"
+
+
+def _obstacle(
+    bn: Any, graph: Any, uses: Counter[int], makers: dict[int, Any], calls: Counter[int]
+) -> str | None:
+    if calls[id(bn)] > 1:
+        return "is applied more than once"
+    (node,) = (node for node in _nodes(graph) if node.operation is bn)
+    (x,) = node.input_tensors
+    before = makers.get(id(x))
+    if before is None:
+        return "comes first, with no convolution before it"
+    if not isinstance(before, FOLDABLE):
+        return f"follows {before.name} ({type(before).__name__}), not a convolution"
+    if calls[id(before)] > 1:
+        return f"follows {before.name}, which is applied more than once"
+    if before.activation is not keras.activations.linear:
+        return f"follows the activation {before.activation.__name__!r} of {before.name}"
+    if uses[id(x)] > 1:
+        return f"is not alone in using what {before.name} computes"
+    first = getattr(before, "data_format", "channels_last") == "channels_first"
+    if bn.axis % len(x.shape) != (1 if first else len(x.shape) - 1):
+        return f"does not normalise the channels of {before.name} (axis {bn.axis})"
+    return None
+
+
+def _folded(model: Any) -> keras.Model:
+    graph = _graph(model)
+    makers = _makers(graph)
+    norms = {  # by the id of the convolution
+        id(makers[id(node.input_tensors[0])]): node.operation
+        for node in _nodes(graph)
+        if isinstance(node.operation, layers.BatchNormalization)
+    }
+    originals: dict[int, Any] = {}  # by the id of the copy
+
+    def copy(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return _folded(layer)
+        if not isinstance(layer, layers.Layer) or isinstance(layer, layers.BatchNormalization):
+            return layer  # an operation such as keras.ops.pad has no state; a norm is left out
+        config = layer.get_config()
+        if id(layer) in norms:
+            config["use_bias"] = True
+        copied = type(layer).from_config(config)
+        originals[id(copied)] = layer
+        return copied
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, layers.BatchNormalization):
+            return args[0]
+        outputs = layer(*args, **kwargs)
+        original = originals.get(id(layer))
+        if original is not None and original.weights:
+            norm = norms.get(id(original))
+            layer.set_weights(original.get_weights() if norm is None else _weights(original, norm))
+        return outputs
+
+    inputs = keras.tree.map_structure(_same_input, graph.input)
+    return keras.models.clone_model(graph, inputs, clone_function=copy, call_function=call)
+
+
+def _same_input(x: Any) -> Any:
+    name = x._keras_history.operation.name  # clone_model would name it after the tensor
+    return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name)
+
+
+def _weights(before: Any, bn: Any) -> list[np.ndarray]:
+    """Kernel and bias of `before` with `bn` folded in; computed in float64."""
+
+    def values(variable: Any, default: float) -> np.ndarray:
+        if variable is None:
+            return np.full(bn.moving_mean.shape, default)
+        return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
+    scale = values(bn.gamma, 1) / np.sqrt(values(bn.moving_variance, 1) + bn.epsilon)
+    bias = values(before.bias, 0) if before.use_bias else 0.0
+    kernel = values(before.kernel, 0) * scale  # (..., outputs) * (outputs,)
+    bias = (bias - values(bn.moving_mean, 0)) * scale + values(bn.beta, 0)
+    return [kernel.astype(np.float32), bias.astype(np.float32)]
+
+
+def _is_graph(model: Any) -> bool:
+    if isinstance(model, keras.Sequential):
+        return bool(model.built and model.inputs)
+    return hasattr(model, "_nodes_by_depth")
+
+
+def _graph(model: Any) -> Any:
+    """A functional, uncompiled view of the same layers."""
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """The calls of layers and operations that make up the model.
+
+    The model's own, and not its layers': a truncated model shares its layers, and so their calls,
+    with the whole one.
+    """
+    for nodes in graph._nodes_by_depth.values():
+        yield from nodes
+
+
+def _uses(graph: Any) -> Counter[int]:
+    """How often each tensor, by its id, is used in the model or handed out by it."""
+    uses = Counter(id(x) for node in _nodes(graph) for x in node.input_tensors)
+    uses.update(id(x) for x in graph.outputs)
+    return uses
+
+
+def _makers(graph: Any) -> dict[int, Any]:
+    """The layer that computes each tensor, by the tensor's id; inputs have none."""
+    calls = [node for node in _nodes(graph) if not node.is_input]
+    return {id(x): node.operation for node in calls for x in node.outputs}

@@ -1,0 +1,254 @@
+"""The identical units of a stage as one layer: a loop over stacked weights.
+
+A graph of a thousand layers takes minutes to build and to trace. Here the graph holds one unit of
+a stage, and a loop runs it with each unit's weights in turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_resnet.scan.loops import scan
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class Stage(layers.Layer):  # type: ignore[misc]
+    """`count` units of one kind, one after the other: (N, H, W, C) -> (N, H, W, C).
+
+    Every variable of the unit is one variable here, with a further first axis: (count, ...).
+    Outputs, gradients and moving statistics are those of the units written out; without projections
+    so are the initial weights from the same seed. What takes norms of whole variables (`clipnorm`,
+    LAMB) sees the units of a stage as one. TensorFlow does not compile the loop by XLA, and cannot
+    synchronize batch norms in it.
+
+    Args:
+        unit: A functional model of one unit, of the same input and output shape. It is called as
+            the first unit, `conv2_block2`, and its layers' names begin so; the next units are
+            `conv2_block3` and so on.
+        count: Number of units.
+        rematerialize: Keep only the units' inputs for the backward pass, and compute the rest
+            twice (Chen et al. 2016, arXiv 1604.06174).
+
+    Raises:
+        ValueError: If the unit changes the shape.
+    """
+
+    def __init__(
+        self, unit: keras.Model, count: int, rematerialize: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if unit.input_shape != unit.output_shape:
+            raise ValueError(
+                "The units of a loop hand on what they are given; "
+                f"{unit.name} makes {unit.output_shape} of {unit.input_shape}."
+            )
+        self.unit = Unit(unit)
+        self.count = count
+        self.rematerialize = rematerialize
+        if keras.backend.backend() == "tensorflow":
+            self.supports_jit = False
+
+    def build(self, input_shape: Any) -> None:
+        initializers: list[list[Any]] = [[] for _ in self.unit.variables]
+        for i in range(self.count):  # unit by unit, as those written out draw their seeds
+            for each, initializer in zip(initializers, self.unit.initializers, strict=True):
+                each.append(initializer if i == 0 else _reseeded(initializer))
+        self.stacks = [
+            self.add_weight(
+                name=name.replace("/", "_"),  # 1_conv_kernel
+                shape=(self.count, *variable.shape),
+                initializer=Stacked(each),
+                dtype=variable.dtype,
+                trainable=variable.trainable,
+                autocast=False,  # the unit's layers cast what they read
+            )
+            for (name, variable), each in zip(self.unit.variables, initializers, strict=True)
+        ]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        training = bool(training and self.trainable)  # a frozen batch norm uses what it has
+        variables = [variable for _, variable in self.unit.variables]
+        groups = _groups(variables)
+        moving = [group for group in groups if training and not variables[group[0]].trainable]
+
+        def run(x: Any, *joined: Any) -> tuple[Any, ...]:
+            values = _separate(joined, groups, variables)
+            with keras.StatelessScope((variables[i], value) for i, value in values) as scope:
+                y = self.unit.model(x, training=training)
+            return y, *_join([scope.get_current_value(variable) for variable in variables], moving)
+
+        if training and self.rematerialize:
+            run = keras.remat(run)
+
+        def step(x: Any, joined: Any) -> tuple[Any, list[Any]]:
+            y, *moved = run(x, *joined)
+            return y, [ops.stop_gradient(value) for value in moved]
+
+        # Read once: indexing the variables in the loop would make each a gradient of its full
+        # size for every unit. Statistics are copied: PyTorch assigns in place.
+        stacks = [
+            ops.convert_to_tensor(stack)
+            if variable.trainable
+            else ops.stop_gradient(ops.copy(stack))
+            for stack, variable in zip(self.stacks, variables, strict=True)
+        ]
+        y, moved = scan(step, inputs, _join(stacks, groups), like=_join(stacks, moving))
+        for i, statistic in _separate(moved, moving, variables):
+            self.stacks[i].assign(statistic)
+        return y  # (N, H, W, C)
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        return keras.KerasTensor(inputs.shape, dtype=self.unit.model.output.dtype)
+
+    @property
+    def batch_norms(self) -> list[StackedBatchNorm]:
+        """The unit's, each standing for that of every unit."""
+        names = [name for name, _ in self.unit.variables]
+        stacks = dict(zip(names, self.stacks, strict=True))
+        return [
+            StackedBatchNorm(layer, stacks[f"{bn}/moving_mean"], stacks[f"{bn}/moving_variance"])
+            for bn, layer in self.unit.named_layers
+            if isinstance(layer, layers.BatchNormalization)
+        ]
+
+    def unit_arrays(self) -> dict[str, np.ndarray]:
+        """The weights as the units written out have them: `{"conv2_block2_1_conv/kernel": ...}`."""
+        values = [np.array(ops.convert_to_numpy(stack)) for stack in self.stacks]
+        return {
+            f"{unit}_{name}": array[i]
+            for i, unit in enumerate(self.unit_names())
+            for (name, _), array in zip(self.unit.variables, values, strict=True)
+        }
+
+    def assign_units(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes its weights from the arrays of units written out, which may hold others too."""
+        for (name, _), stack in zip(self.unit.variables, self.stacks, strict=True):
+            stack.assign(np.stack([arrays[f"{unit}_{name}"] for unit in self.unit_names()]))
+
+    def unit_names(self) -> list[str]:
+        """What the units are called when written out: `conv2_block2` and so on."""
+        stage, first = re.fullmatch(r"(.*?)(\d+)", self.unit.model.name).groups()  # type: ignore[union-attr]
+        return [f"{stage}{int(first) + i}" for i in range(self.count)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "unit": keras.saving.serialize_keras_object(self.unit.model),
+            "count": self.count,
+            "rematerialize": self.rematerialize,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Stage:
+        return cls(**{**config, "unit": keras.saving.deserialize_keras_object(config["unit"])})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit's graph, in which the variables stand for those of whichever unit runs.
+
+    No layer itself: else Keras would take these variables for the stage's.
+    """
+
+    model: keras.Model
+
+    @property
+    def named_layers(self) -> Iterator[tuple[str, layers.Layer]]:
+        """By their names without the unit's: `1_conv`."""
+        for layer in self.model.layers:
+            yield layer.name.removeprefix(f"{self.model.name}_"), layer
+
+    @property
+    def variables(self) -> list[tuple[str, Any]]:
+        """By name: `1_conv/kernel`."""
+        return [
+            (f"{name}/{variable.name}", variable)
+            for name, layer in self.named_layers
+            for variable in layer.variables
+        ]
+
+    @property
+    def initializers(self) -> list[Any]:
+        """The variables'."""
+        return [
+            getattr(layer, f"{variable.name}_initializer")
+            for _, layer in self.named_layers
+            for variable in layer.variables
+        ]
+
+
+@dataclass
+class StackedBatchNorm:
+    """What a batch norm has, for all units at once: statistics of shape (count, C)."""
+
+    layer: layers.BatchNormalization
+    moving_mean: Any
+    moving_variance: Any
+
+    @property
+    def momentum(self) -> float:
+        return float(self.layer.momentum)
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        self.layer.momentum = value
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """An initializer that draws every unit's part by its own."""
+
+    initializers: Sequence[Any]
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        drawn = {draw: draw(shape[1:], dtype) for draw in set(self.initializers)}
+        return ops.stack([drawn[draw] for draw in self.initializers])
+
+
+def _groups(variables: Sequence[Any]) -> list[list[int]]:
+    """The variables that travel through the loop as one array, by their places.
+
+    Each array takes TensorFlow's loop several operations per unit, and a vector's own work is
+    less. So vectors go together, those that are trained apart from moving statistics.
+    """
+    groups: dict[Any, list[int]] = {}
+    for i, variable in enumerate(variables):
+        vector = len(variable.shape) == 1
+        key = (variable.dtype, variable.trainable) if vector else i
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())
+
+
+def _join(values: Sequence[Any], groups: Sequence[Sequence[int]]) -> list[Any]:
+    """An array for each group: of vectors (..., C), one of (..., the sum of C)."""
+    return [
+        ops.concatenate([values[i] for i in group], axis=-1) if len(group) > 1 else values[group[0]]
+        for group in groups
+    ]
+
+
+def _separate(
+    joined: Sequence[Any], groups: Sequence[Sequence[int]], variables: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
+    """The groups' arrays taken apart: (place, value)."""
+    for array, group in zip(joined, groups, strict=True):
+        if len(group) == 1:
+            yield group[0], array
+            continue
+        ends = np.cumsum([variables[i].shape[0] for i in group])
+        yield from zip(group, ops.split(array, ends[:-1].tolist(), axis=-1), strict=True)
+
+
+def _reseeded(initializer: Any) -> Any:
+    """The same with a new seed, if it has one."""
+    config = initializer.get_config()
+    if "seed" not in config:
+        return initializer
+    return type(initializer).from_config({**config, "seed": None})

@@ -1,0 +1,176 @@
+"""A stage's units in a loop are the units written out, on every backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from paper_numbers import CIFAR_PARAMETERS
+from run_scanned import CASES, IMAGES, network
+
+import keras_resnet
+from keras_resnet import Architecture, ResNet, Stage, analysis, copy_weights
+from keras_resnet.weights import porting
+from keras_resnet.weights.transfer import arrays_of
+
+SCRIPT = Path(__file__).parents[1] / "run_scanned.py"
+CHECKOUT = Path(__file__).parents[3]
+RUNS = {
+    "tensorflow": ("basic-A", "recomputed", "frozen", "mixed"),
+    "jax": ("recomputed",),
+    "torch": ("plain", "recomputed", "channels_first"),
+}
+TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 2**-8}
+
+
+def run(backend: str) -> dict[str, dict]:
+    """What run_scanned.py gives on `backend`."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": str(CHECKOUT),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
+    }
+    command = [sys.executable, str(SCRIPT), *RUNS[backend]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def numbers(request):
+    return request.param, run(request.param)
+
+
+def test_two_training_steps_give_the_same_numbers(numbers):
+    backend, cases = numbers
+    for name in RUNS[backend]:
+        tolerance = TOLERANCE[CASES[name].policy]
+        assert len(cases[name]) > 100
+        for key, array in cases[name].items():
+            allowed = tolerance * max(array["size"], 0.1)
+            assert array["difference"] <= allowed, f"{backend} {name} {key}: {array}"
+
+
+def test_everything_moves_but_what_is_frozen(numbers):
+    backend, cases = numbers
+    for name in RUNS[backend]:
+        for key, array in cases[name].items():
+            scanned = "_block" in key and "_block1_" not in key
+            still = CASES[name].frozen and scanned
+            # The first step has no gradient for what zero_init_residual keeps out of the output.
+            if key.startswith("step2/") and "/loss" not in key:
+                assert (array["moved"] == 0) is still, f"{backend} {name} {key}"
+
+
+@pytest.fixture(scope="module")
+def scanned():
+    """Every weight random, moving statistics too."""
+    model = network(CASES["bottleneck-C"], scan=True)
+    random = np.random.default_rng(0)
+    model.set_weights([random.uniform(0.5, 1, size=w.shape) for w in model.weights])
+    return model
+
+
+def test_layers_and_weights(scanned):
+    stages = {layer.name: layer for layer in scanned.layers if isinstance(layer, Stage)}
+    assert list(stages) == ["conv2_units2to4", "conv3_units2to3"]
+    shapes = {w.path: tuple(w.shape) for w in stages["conv2_units2to4"].weights}
+    assert shapes["conv2_units2to4/2_conv_kernel"] == (3, 3, 3, 2, 2)
+    assert shapes["conv2_units2to4/0_bn_moving_mean"] == (3, 8)
+    plain = network(CASES["bottleneck-C"], scan=False)
+    assert analysis.parameters(scanned) == analysis.parameters(plain)
+    assert analysis.multiply_adds(scanned) == analysis.multiply_adds(plain)
+    assert arrays_of(scanned).keys() == arrays_of(plain).keys()
+    assert scanned.count_params() == plain.count_params()
+
+
+def test_weights_go_to_the_net_written_out_and_back(scanned):
+    plain = network(CASES["bottleneck-C"], scan=False)
+    copy_weights(scanned, plain)
+    np.testing.assert_allclose(
+        plain.predict_on_batch(IMAGES), scanned.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-5
+    )
+    third = plain.get_layer("conv2_block3_2_conv").get_weights()[0]
+    stack = scanned.get_layer("conv2_units2to4").get_weights()
+    assert any(a.shape == (3, *third.shape) and np.array_equal(a[1], third) for a in stack)
+    again = network(CASES["bottleneck-C"], scan=True)
+    copy_weights(plain, again)
+    for ours, theirs in zip(scanned.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+
+
+def test_files_of_the_net_written_out_load_into_loops(scanned, tmp_path):
+    plain = network(CASES["bottleneck-C"], scan=False)
+    copy_weights(scanned, plain)
+    row = Architecture("tiny", "cifar", "bottleneck", (4, 3), (2, 3), "C", stem_filters=4)
+    porting.save_safetensors(scanned, tmp_path / "net.safetensors")
+    plain.save(tmp_path / "net.keras")
+    for file in ("net.safetensors", "net.keras"):
+        options = {"input_shape": (9, 8, 3), "classes": 5, "scan": True}
+        loaded = ResNet(row, weights=tmp_path / file, **options)
+        for ours, theirs in zip(scanned.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(theirs, ours)
+
+
+def test_another_network_is_refused_and_left_as_it_was(scanned):
+    other = ResNet(Architecture("other", "cifar", "bottleneck", (4, 2), (2, 3), "C"), scan=True)
+    before = other.get_weights()
+    with pytest.raises(ValueError, match="tiny does not fit other"):
+        copy_weights(scanned, other)
+    for old, new in zip(before, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_its_own_keras_file_opens_with_this_package(scanned, tmp_path):
+    scanned.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    assert [w.path for w in loaded.weights] == [w.path for w in scanned.weights]
+    np.testing.assert_array_equal(loaded.predict_on_batch(IMAGES), scanned.predict_on_batch(IMAGES))
+    loaded.save_weights(tmp_path / "net.weights.h5")
+    fresh = network(CASES["bottleneck-C"], scan=True)
+    fresh.load_weights(tmp_path / "net.weights.h5")
+    for ours, theirs in zip(scanned.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+
+
+def test_units_of_one_loop_start_with_different_weights():
+    kernel = network(CASES["basic-A"], scan=True).get_layer("conv2_units2to4").get_weights()[0]
+    assert len({unit.tobytes() for unit in kernel}) == 3
+    # he_normal: variance 2 / (3 * 3 * 4), by the fan-in of one unit
+    wide = ResNet(Architecture("wide", "cifar", "basic", (9,), (32,), "A"), scan=True)
+    deviations = wide.get_layer("conv2_units2to9").get_weights()[0].std(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(deviations, np.sqrt(2 / (3 * 3 * 32)), rtol=0.05)
+
+
+def test_images_of_any_size():
+    model = ResNet(keras_resnet.TABLE["resnet18"], include_top=False, pooling="avg", scan=True)
+    for size in (32, 41):
+        assert model.predict_on_batch(np.zeros((2, size, size, 3))).shape == (2, 512)
+
+
+def test_folding_says_what_to_do_instead(scanned):
+    with pytest.raises(ValueError, match=r"without scan=True and .* by keras_resnet.copy_weights"):
+        keras_resnet.fold_batch_norm(scanned)
+
+
+def test_a_unit_that_changes_the_shape_is_no_unit_of_a_loop():
+    unit = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(6, 1)], name="block1")
+    with pytest.raises(ValueError, match=r"block1 makes .* of "):
+        Stage(unit, 3)
+
+
+def test_resnet1202_is_built_at_the_default_recursion_limit():
+    assert sys.getrecursionlimit() == 1000
+    model = keras_resnet.ResNet1202(scan=True)
+    assert analysis.parameters(model) == CIFAR_PARAMETERS[1202]
+    assert len(model.layers) < 50

@@ -1,0 +1,351 @@
+"""What `weights=` means: the table, what fits which network, transfer, fetching."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import inspect
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from weight_samples import images, outputs, randomize, values, write_published_h5
+
+import keras_resnet
+from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, weights
+from keras_resnet.weights import porting, published
+
+# ---- the table
+
+# Transcribed from keras/src/applications/resnet.py: MD5 of the files with and without a top.
+KERAS_HASHES = {
+    "resnet50": ("2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626"),
+    "resnet101": ("f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21"),
+    "resnet152": ("100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+}
+
+
+@pytest.mark.parametrize("network", KERAS_HASHES)
+def test_imagenet_rows_are_keras_applications_files(network):
+    (row,) = [row for row in weights.rows(network) if row.name == "imagenet"]
+    assert (row.hash, row.hash_without_top) == KERAS_HASHES[network]
+    assert (row.version, row.preprocessing) == ("v1", "caffe")
+    address = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+    name = f"{network}_weights_tf_dim_ordering_tf_kernels"
+    assert row.origin.url + row.file == f"{address}{name}.h5"
+    assert row.file_without_top == f"{name}_notop.h5"
+
+
+@pytest.mark.parametrize("row", weights.rows(), ids=lambda row: f"{row.name}-{row.network}")
+def test_rows_are_complete(row):
+    architecture = keras_resnet.TABLE[row.network]
+    assert weights.find(row.name, architecture) is row
+    assert weights.fitting_version(row, architecture) == row.version
+    assert row.preprocessing in keras_resnet.preprocessing.CONVENTIONS
+    assert row.origin.licence
+    assert row.origin.protocol
+    assert 0 < row.top5 < row.top1 < 100
+    assert row.file in str(row)
+    if row.file.endswith(".pth"):
+        assert row.file.endswith(f"-{row.hash}.pth")
+        assert len(row.hash) == 8
+        assert row.version == ("v1.5" if architecture.unit == "bottleneck" else "v1")
+
+
+def test_every_network_of_table_1_has_a_choice():
+    for depth in (18, 34, 50, 101, 152):
+        names = [row.name for row in weights.rows(f"resnet{depth}")]
+        assert {"imagenet", "imagenet-torchvision-v1", "imagenet-timm-a1"} <= set(names)
+        assert len(names) == len(set(names))
+    assert set(weights.rows()) == {row for n in keras_resnet.TABLE for row in weights.rows(n)}
+
+
+def test_defaults_are_keras_applications():
+    def default(function):
+        return inspect.signature(function).parameters["weights"].default
+
+    for name in ("ResNet50", "ResNet101", "ResNet152"):
+        theirs = default(getattr(keras.applications, name))
+        assert default(getattr(keras_resnet, name)) == theirs == "imagenet"
+    assert default(ResNet18) == "imagenet"
+    for function in (keras_resnet.Plain18, keras_resnet.ResNet20, ResNet):
+        assert default(function) is None
+
+
+# ---- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": "imagnet"}, r"'imagenet-torchvision-v2' \(v1.5\).*'imagnet'"),
+        ({"weights": "net.onnx"}, r"\.safetensors.*'net.onnx'"),
+        ({"weights": "imagenet", "classes": 10}, "1000 classes; given classes=10"),
+        ({"weights": "imagenet", "version": "v1.5"}, "need version='v1'.*given 'v1.5'"),
+        ({"weights": "imagenet-torchvision-v2", "version": "v1"}, "need version='v1.5'"),
+        ({"weights": "imagenet", "shortcut": "C"}, "no weights 'imagenet'.*none published"),
+        ({"weights": "imagenet", "classifier_activation": "sigmoid"}, "softmax.*'sigmoid'"),
+    ],
+)
+def test_what_does_not_fit_is_said(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ResNet50(**arguments)
+
+
+def test_rows_of_other_networks_are_refused():
+    with pytest.raises(ValueError, match=r"'imagenet-torchvision-v2'.*'imagenet' \(v1\)"):
+        ResNet18(weights="imagenet-torchvision-v2")
+    with pytest.raises(ValueError, match="none published"):
+        CifarResNet(26, weights="imagenet")
+    with pytest.raises(ValueError, match=r"no weights 'imagenet'.*'cifar10' \(v1\)"):
+        CifarResNet(20, weights="imagenet")
+    wide = replace(keras_resnet.TABLE["resnet50"], filters=(128, 256, 512, 1024))
+    with pytest.raises(ValueError, match="none published"):
+        ResNet(wide, weights="imagenet")
+    v1_5 = replace(keras_resnet.TABLE["resnet50"], version="v1.5")
+    with pytest.raises(ValueError, match="need version='v1'"):
+        ResNet(v1_5, weights="imagenet")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        CifarResNet(8, weights=tmp_path / "nowhere.pth")
+
+
+def test_a_wrong_network_is_named(tmp_path):
+    path = tmp_path / "deeper.weights.h5"
+    CifarResNet(14).save_weights(path)
+    with pytest.raises(
+        ValueError, match=r"deeper\.weights\.h5 does not fit resnet8.*no place for .conv"
+    ):
+        CifarResNet(8, weights=path)
+    with pytest.raises(ValueError, match=r"deeper\.weights\.h5 does not fit resnet20.*is missing"):
+        CifarResNet(20, weights=path)
+
+
+# ---- transfer
+
+
+@pytest.fixture
+def rgb(tmp_path) -> tuple[keras.Model, Path]:
+    model = randomize(CifarResNet(8))
+    model.save_weights(tmp_path / "rgb.weights.h5")
+    return model, tmp_path / "rgb.weights.h5"
+
+
+@pytest.mark.parametrize("pooling", [None, "avg", "max"])
+def test_features_are_those_of_the_full_net(rgb, pooling):
+    model, path = rgb
+    features = CifarResNet(8, weights=path, include_top=False, pooling=pooling)
+    maps = keras.Model(model.input, model.get_layer("conv4_block1_out").output)
+    x = images((2, 32, 32, 3))
+    expected = outputs(maps, x)  # (2, 8, 8, 64)
+    if pooling:
+        expected = {"avg": np.mean, "max": np.max}[pooling](expected, axis=(1, 2))
+    np.testing.assert_allclose(outputs(features, x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_another_number_of_classes_skips_the_top_and_says_so(rgb, caplog):
+    model, path = rgb
+    with caplog.at_level(logging.WARNING, "keras_resnet"):
+        other = CifarResNet(8, weights=path, classes=7)
+    assert "top of" in caplog.text
+    assert "10 classes and the model 7" in caplog.text
+    assert not other.get_layer("predictions").bias.numpy().any()  # as initialised
+    x = images((2, 32, 32, 3))
+    pooled = [keras.Model(m.input, m.get_layer("avg_pool").output) for m in (model, other)]
+    np.testing.assert_array_equal(outputs(pooled[1], x), outputs(pooled[0], x))
+
+
+def test_a_file_without_a_top_says_what_to_do(tmp_path):
+    CifarResNet(8, include_top=False).save_weights(tmp_path / "notop.weights.h5")
+    with pytest.raises(ValueError, match=r"predictions.*include_top=False"):
+        CifarResNet(8, weights=tmp_path / "notop.weights.h5")
+
+
+def test_grey_input_gives_what_three_equal_channels_give(rgb):
+    model, path = rgb
+    grey = CifarResNet(8, weights=path, input_shape=(32, 32, 1))
+    x = images((2, 32, 32, 1))
+    np.testing.assert_allclose(
+        outputs(grey, x), outputs(model, np.repeat(x, 3, axis=-1)), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_alpha_has_no_influence_before_training(rgb):
+    model, path = rgb
+    rgba = CifarResNet(8, weights=path, input_shape=(32, 32, 4))
+    x = images((2, 32, 32, 4))
+    np.testing.assert_allclose(outputs(rgba, x), outputs(model, x[..., :3]), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [2, 5, 13])
+def test_other_numbers_of_equal_channels_give_what_three_give(rgb, channels):
+    model, path = rgb
+    other = CifarResNet(8, weights=path, input_shape=(32, 32, channels))
+    x = images((2, 32, 32, 1))
+    np.testing.assert_allclose(
+        outputs(other, np.repeat(x, channels, axis=-1)),
+        outputs(model, np.repeat(x, 3, axis=-1)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_a_users_own_layers_in_front_are_left_alone(rgb):
+    model, path = rgb
+    pixels = keras.Input((32, 32, 3))
+    normalized = keras.layers.Normalization(mean=0.5, variance=4.0)(pixels)
+    behind = CifarResNet(8, weights=path, input_tensor=normalized)
+    x = images((2, 32, 32, 3))
+    np.testing.assert_allclose(
+        outputs(behind, x), outputs(model, (x - 0.5) / 2), rtol=1e-4, atol=1e-6
+    )
+
+
+# ---- fetching, from a server of these tests
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+@contextlib.contextmanager
+def server(folder: Path, truncate: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """A loopback HTTP server of a folder; yields its URL and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def do_GET(self):
+            asked.append(self.path)
+            if not truncate:
+                return super().do_GET()
+            body = (folder / self.path.lstrip("/")).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])  # and the connection closes
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}/", asked
+        running.shutdown()
+
+
+def tiny_row(url: str, file: Path, algorithm: str = "md5") -> published.Row:
+    digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
+    return published.Row(
+        name="test",
+        network="resnet20",
+        origin=replace(published.CAFFE, url=url, classes=10),
+        file=file.name,
+        hash=digest if algorithm == "md5" else digest[:8],
+        top1=9.0,
+        top5=1.0,
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path) -> Path:
+    (tmp_path / "shelf").mkdir()
+    randomize(CifarResNet(20)).save_weights(tmp_path / "shelf" / "net.weights.h5")
+    return tmp_path / "shelf"
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_row_is_fetched_once_checked_and_loaded(shelf, cache, algorithm):
+    with server(shelf) as (url, asked):
+        row = tiny_row(url, shelf / "net.weights.h5", algorithm)
+        model = CifarResNet(20)
+        for _ in range(2):
+            weights.load(model, row, keras_resnet.TABLE["resnet20"])
+    assert asked == ["/net.weights.h5"]
+    assert [path.name for path in cache.iterdir()] == ["net.weights.h5"]
+    expected = CifarResNet(20, weights=shelf / "net.weights.h5")
+    for found, value in zip(values(model), values(expected), strict=True):
+        np.testing.assert_array_equal(found, value)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "tampered", "absent", "no server"])
+def test_a_failed_fetch_leaves_no_file_and_says_what_to_do(shelf, cache, fault):
+    with server(shelf, truncate=fault == "truncated") as (url, _):
+        row = tiny_row(url, shelf / "net.weights.h5")
+        if fault == "tampered":
+            content = bytearray((shelf / "net.weights.h5").read_bytes())
+            content[len(content) // 2] ^= 1
+            (shelf / "net.weights.h5").write_bytes(content)
+        if fault == "absent":
+            (shelf / "net.weights.h5").unlink()
+        if fault == "no server":
+            row = replace(row, origin=replace(row.origin, url="http://127.0.0.1:9/"))
+        with pytest.raises(OSError, match=r"by hand and put it at .*cache.models.net\.weights\.h5"):
+            weights.fetch(row)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_damaged_file_in_the_cache_is_replaced_only_by_a_good_one(shelf, cache):
+    cache.mkdir(parents=True)
+    (cache / "net.weights.h5").write_bytes(b"damaged")
+    with server(shelf) as (url, _):
+        row = tiny_row(url, shelf / "net.weights.h5")
+        with pytest.raises(OSError, match="could not be fetched"):
+            weights.fetch(replace(row, origin=replace(row.origin, url="http://127.0.0.1:9/")))
+        assert (cache / "net.weights.h5").read_bytes() == b"damaged"
+        path = Path(weights.fetch(row))
+    assert path.read_bytes() == (shelf / "net.weights.h5").read_bytes()
+
+
+def test_imagenet_means_the_published_file_and_its_preprocessing(tmp_path, cache, monkeypatch):
+    """The whole way of `ResNet50(weights="imagenet")`, to a server of our own."""
+    theirs = randomize(keras.applications.ResNet50(weights=None, include_top=False))
+    (row,) = [row for row in weights.rows("resnet50") if row.name == "imagenet"]
+    (tmp_path / "shelf").mkdir()
+    file = tmp_path / "shelf" / row.file_without_top
+    write_published_h5(theirs, file)
+    digest = hashlib.md5(file.read_bytes()).hexdigest()
+    with server(tmp_path / "shelf") as (url, asked):
+        moved = replace(row, origin=replace(row.origin, url=url), hash_without_top=digest)
+        monkeypatch.setattr(weights, "rows", lambda network=None: (moved,))
+        ours = ResNet50(include_top=False, input_shape=(64, 64, 3))
+    assert asked == [f"/{row.file_without_top}"]
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    expected = outputs(theirs, keras.applications.resnet.preprocess_input(pixels.copy()))
+    found = outputs(ours, keras_resnet.preprocess_input(pixels, row.preprocessing))
+    assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+def test_torchvision_rows_build_v1_5(tmp_path, cache, monkeypatch):
+    """The version that a row needs is built; on a table with a small network."""
+    torch = pytest.importorskip("torch")
+    tiny = keras_resnet.Architecture("tiny", "imagenet", "bottleneck", (1, 1), (8, 16), "B")
+    model = randomize(ResNet(tiny, version="v1.5", classes=1000, input_shape=(64, 64, 3)))
+    arrays = porting.to_torchvision(model)
+    torch.save({name: torch.tensor(a) for name, a in arrays.items()}, tmp_path / "tiny.pth")
+    row = replace(
+        tiny_row(tmp_path.as_uri() + "/", tmp_path / "tiny.pth", "sha256"),
+        network="tiny",
+        origin=replace(published.TORCHVISION_V2, url=tmp_path.as_uri() + "/"),
+    )
+    for module in (weights, published):
+        monkeypatch.setattr(module, "TABLE", {"tiny": tiny})
+        monkeypatch.setattr(module, "ROWS", (row,))
+    loaded = ResNet(tiny, weights="test", input_shape=(64, 64, 3))
+    assert porting.version(loaded) == "v1.5"
+    x = images((1, 64, 64, 3))
+    np.testing.assert_array_equal(outputs(loaded, x), outputs(model, x))
+    with pytest.raises(ValueError, match="need version='v1"):
+        ResNet(tiny, weights="test", version="v1")

@@ -1,0 +1,85 @@
+"""The command line: help, tables, exit codes, messages."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from training.cli import COMMANDS, main
+
+
+def test_without_a_command_all_are_listed(capsys):
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    for name in COMMANDS:
+        assert name in printed
+    assert "exit codes" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_every_command_is_explained(command, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main([command, "--help"])
+    assert exited.value.code == 0
+    printed = capsys.readouterr().out
+    assert "None)" not in printed
+    options = printed.split("options:")[1]
+    for line in options.splitlines():
+        if line.startswith("  -") and len(line.split()) < 2:
+            pytest.fail(f"{command}: no help for {line}")
+
+
+def test_the_table_of_networks(capsys, tmp_path):
+    path = tmp_path / "networks.csv"
+    assert (
+        main(["networks", "resnet18", "plain20", "resnet26", "--no-vgg", "--csv", str(path)]) == 0
+    )
+    with path.open() as file:
+        rows = {row["network"]: row for row in csv.DictReader(file)}
+    assert rows["resnet18"]["parameters"] == "11689512"
+    assert rows["resnet18"]["paper_G"] == "1.8"
+    assert rows["plain20"]["parameters"] == "269722"
+    assert rows["resnet26"]["depth"] == "26"
+    assert "11,689,512" in capsys.readouterr().out
+    assert main(["networks", "resnet18", "--no-vgg", "--csv", str(path)]) == 1  # never over a file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--network=resnet21"], ["'resnet21'", "6n+2"]),
+        (["--recipe=nothing"], ["'nothing'", "cifar10"]),
+        (["--set=learning_rat=1"], ["'learning_rat'", "'learning_rate'"]),
+        (["--network=plain20", "--shortcut=B"], ["plain20", "shortcut='B'"]),
+        (["--dataset=folder"], ["--data-dir"]),
+        (["--network=resnet20", "--set=augmentation=mixup"], ["'mixup'", "cifar"]),
+    ],
+)
+def test_what_cannot_be_done_exits_with_1_and_says_why(arguments, words, capsys, tmp_path):
+    assert main(["train", "--workdir", str(tmp_path / "run"), *arguments]) == 1
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+
+
+def test_a_missing_data_set_is_one_message_with_the_ways_out(capsys, tmp_path):
+    arguments = ["train", "--dataset=cifar10", f"--data-dir={tmp_path / 'empty'}"]
+    assert main([*arguments, "--workdir", str(tmp_path / "run")]) == 1
+    message = capsys.readouterr().err
+    assert "--data-dir" in message
+    assert "--dataset digits" in message
+    assert len(message.splitlines()) < 5
+
+
+def test_a_directory_that_cannot_be_written_is_an_error(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["train", "--workdir", str(tmp_path / "file" / "run")]) == 1
+    assert str(tmp_path / "file" / "run") in capsys.readouterr().err
+
+
+def test_wrong_arguments_exit_with_2():
+    with pytest.raises(SystemExit) as exited:
+        main(["train", "--nonsense"])
+    assert exited.value.code == 2

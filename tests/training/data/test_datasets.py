@@ -1,0 +1,370 @@
+"""What is known of each data set from elsewhere, and every way in which data can be missing."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from training.data import datasets, download, pixel_mean
+from training.data.batches import train_batches
+from training.data.splits import ArraySplit, Dataset, FileSplit, RecordSplit
+
+
+def test_names() -> None:
+    with pytest.raises(ValueError, match=r"'mnist'.*digits, cifar10, imagenet2012, folder"):
+        datasets.load("mnist")
+
+
+# Digits
+
+
+def by_hand(digit: np.ndarray) -> np.ndarray:
+    """8x8 values 0..16 to 32x32 values 0..255, bilinear between the pixels' centres."""
+    out = np.zeros((32, 32))
+    for row in range(32):
+        for column in range(32):
+            y = min(max((row + 0.5) / 4 - 0.5, 0), 7)
+            x = min(max((column + 0.5) / 4 - 0.5, 0), 7)
+            top, left = min(int(y), 6), min(int(x), 6)
+            for i, wy in ((top, 1 - (y - top)), (top + 1, y - top)):
+                for j, wx in ((left, 1 - (x - left)), (left + 1, x - left)):
+                    out[row, column] += wy * wx * digit[i, j] * 255 / 16
+    return out
+
+
+def test_digits() -> None:
+    dataset = datasets.load("digits", seed=1)
+    source = load_digits()
+    assert dataset.class_names == tuple("0123456789")
+    assert dataset.image_shape == (32, 32, 1)
+    assert dataset.validation is None
+    assert (dataset.train.examples, dataset.test.examples) == (1437, 360)
+    images = np.concatenate([dataset.train.images, dataset.test.images])
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    assert (images.dtype, images.min(), images.max()) == (np.uint8, 0, 255)
+    assert labels.dtype == np.int32
+    for split in (dataset.train, dataset.test):  # stratified
+        shares = np.bincount(split.labels) / split.examples
+        np.testing.assert_allclose(shares, np.bincount(source.target) / 1797, atol=0.003)
+    scaled = np.stack([by_hand(digit) for digit in source.images[:30]])
+    for image, label in zip(scaled, source.target[:30], strict=True):
+        distances = np.abs(images[..., 0] - image).max(axis=(1, 2))
+        assert (distances <= 0.51).sum() == 1
+        assert labels[distances.argmin()] == label
+
+
+@settings(deadline=None, max_examples=10)
+@given(held_out=st.integers(1, 1436), seed=st.integers(0, 2**32))
+def test_held_out_images_are_the_rest(held_out: int, seed: int) -> None:
+    whole, dataset, again = (
+        datasets.load("digits", held_out=count, seed=seed) for count in (0, held_out, held_out)
+    )
+    assert dataset.validation.examples == held_out
+    assert dataset.train.examples == 1437 - held_out
+    np.testing.assert_array_equal(dataset.validation.images, again.validation.images)
+    np.testing.assert_array_equal(dataset.test.images, whole.test.images)
+
+    def rows(split: ArraySplit) -> list[bytes]:
+        pairs = zip(split.images, split.labels, strict=True)
+        return [image.tobytes() + bytes([label]) for image, label in pairs]
+
+    assert sorted(rows(dataset.train) + rows(dataset.validation)) == sorted(rows(whole.train))
+
+
+def test_held_out_images_differ_between_seeds() -> None:
+    one, other = (datasets.load("digits", held_out=300, seed=seed) for seed in (0, 1))
+    assert not np.array_equal(one.validation.images, other.validation.images)
+
+
+@pytest.mark.parametrize("held_out", [-1, 1437, 10_000])
+def test_too_many_held_out(held_out: int) -> None:
+    with pytest.raises(ValueError, match=f"1437 training images.*given {held_out}"):
+        datasets.load("digits", held_out=held_out)
+
+
+# CIFAR-10
+
+
+@pytest.fixture(scope="module")
+def cifar10(shared_data: Path) -> Dataset:
+    return datasets.load("cifar10", str(shared_data / "tensorflow_datasets"), held_out=5000)
+
+
+def test_cifar10(cifar10: Dataset) -> None:
+    names = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert cifar10.class_names == tuple(names.split())
+    assert cifar10.image_shape == (32, 32, 3)
+    splits = (cifar10.train, cifar10.validation, cifar10.test)
+    assert [split.examples for split in splits] == [45_000, 5_000, 10_000]
+    assert np.bincount(cifar10.test.labels).tolist() == [1000] * 10
+    both = np.concatenate([cifar10.train.labels, cifar10.validation.labels])
+    assert np.bincount(both).tolist() == [5000] * 10
+    # The training images' mean colour, as it is published with many CIFAR nets.
+    colours = [pixel_mean.pixel_mean(split).mean(axis=(0, 1)) for split in splits[:2]]
+    mean = 0.9 * colours[0] + 0.1 * colours[1]
+    np.testing.assert_allclose(mean / 255, (0.4914, 0.4822, 0.4465), atol=5e-5)
+
+
+def test_cifar10_batches_are_its_images(cifar10: Dataset) -> None:
+    mean = pixel_mean.pixel_mean(cifar10.train)
+    batches = train_batches(
+        cifar10.train, augmentation="cifar", batch_size=128, mean=mean, seed=0, image_size=32
+    )
+    images, labels = next(batches.as_numpy_iterator())
+    assert images.shape == (128, 32, 32, 3)
+    assert np.bincount(labels, minlength=10).max() < 30  # shuffled
+    assert abs(images.mean()) < 8  # 120 without the subtraction
+
+
+def test_tfds_data_dir_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "elsewhere"))
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "elsewhere")):
+        datasets.load("imagenet2012")
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "given")):
+        datasets.load("imagenet2012", str(tmp_path / "given"))
+
+
+def test_truncated_records_are_an_os_error(shared_data: Path, tmp_path: Path) -> None:
+    (source,) = (shared_data / "tensorflow_datasets" / "cifar10").iterdir()
+    copy = tmp_path / "cifar10" / source.name
+    copy.mkdir(parents=True)
+    for path in source.iterdir():
+        (copy / path.name).write_bytes(path.open("rb").read(100_000))
+    with pytest.raises(OSError, match=f"train images of cifar10 in {copy} are damaged"):
+        datasets.load("cifar10", str(tmp_path))
+    for path in copy.glob("*tfrecord*"):
+        path.unlink()
+    with pytest.raises(OSError, match=f"train images of cifar10 in {copy} are damaged"):
+        datasets.load("cifar10", str(tmp_path))
+
+
+# What is missing
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy that is down, so that the tests download nothing wherever they run."""
+    for variable in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.usefixtures("offline")
+def test_missing_data_offline_names_the_ways_out(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    with pytest.raises(FileNotFoundError, match="cannot be reached") as raised:
+        datasets.load("cifar10", str(empty))
+    message = str(raised.value)
+    for part in (str(empty), "--data-dir", "TFDS_DATA_DIR", "network", "--dataset digits"):
+        assert part in message
+    assert "\n" not in message
+    assert not empty.exists()
+
+
+def test_missing_imagenet_says_that_it_is_got_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="may not download it") as raised:
+        datasets.load("imagenet2012", str(tmp_path))
+    for part in (str(tmp_path / "downloads" / "manual"), "tfds build", "--data-dir"):
+        assert part in str(raised.value)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real host that has nothing to download."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
+    ) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}/data.tar"
+        httpd.shutdown()
+
+
+def test_reachable(server: str) -> None:
+    assert download.reachable(server)
+    assert not download.reachable(f"http://127.0.0.1:{free_port()}/data.tar")
+    assert not download.reachable("http://host.invalid/data.tar")
+
+
+def test_a_download_that_fails(server: str, tmp_path: Path) -> None:
+    with tfds.core.registered.skip_registration():
+
+        class Remote(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("1.0.0")
+            url_infos = {server: tfds.core.download.checksums.UrlInfo(1, "0" * 64, "data.tar")}  # noqa: RUF012
+
+            def _info(self) -> tfds.core.DatasetInfo:
+                return tfds.core.DatasetInfo(
+                    builder=self, features=tfds.features.FeaturesDict({"label": np.int64})
+                )
+
+            def _split_generators(self, dl_manager):  # type: ignore[no-untyped-def]
+                return {"train": self._generate_examples(dl_manager.download(server))}
+
+            def _generate_examples(self, path):  # type: ignore[no-untyped-def]
+                yield 0, {"label": 0}
+
+    with pytest.raises(FileNotFoundError, match=r"download failed.*--data-dir"):
+        download.prepare(Remote(data_dir=tmp_path), str(tmp_path))
+
+
+# ImageNet
+
+
+def test_imagenet2012(tiny_imagenet: tuple[Path, list[Path]]) -> None:
+    data_dir, paths = tiny_imagenet
+    dataset = datasets.load("imagenet2012", str(data_dir))
+    assert len(dataset.class_names) == 1000
+    assert dataset.class_names[0] == "n01440764"
+    assert dataset.image_shape is None
+    assert isinstance(dataset.train, RecordSplit)
+    assert (dataset.train.examples, dataset.test.examples) == (len(paths), 6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("held_out", [1, 8, 19])
+def test_records_held_out(tiny_imagenet: tuple[Path, list[Path]], held_out: int, seed: int) -> None:
+    dataset = datasets.load("imagenet2012", str(tiny_imagenet[0]), held_out, seed)
+    assert dataset.validation.examples == held_out
+    assert dataset.train.examples == 20 - held_out
+    parts = []
+    for split in (dataset.train, dataset.validation):
+        examples = split.builder.as_dataset(split=split.instruction)
+        parts.append({name for name in (e["file_name"] for e in tfds.as_numpy(examples))})
+    assert not parts[0] & parts[1]
+    assert len(parts[0] | parts[1]) == 20
+
+
+# Folders
+
+
+def fill(folder: Path, count: int, colour: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        suffix = ("jpg", "PNG", "JPEG")[number % 3]
+        Image.new("RGB", (20, 10), (colour, number, 0)).save(folder / f"{number}.{suffix}")
+
+
+def named(split: FileSplit, names: tuple[str, ...]) -> set[tuple[str, str]]:
+    return {
+        (str(path), names[label]) for path, label in zip(split.paths, split.labels, strict=True)
+    }
+
+
+@pytest.mark.parametrize("test", ["test", "val", "validation"])
+def test_folder_of_splits_is_what_image_folder_reads(tmp_path: Path, test: str) -> None:
+    for split, count in (("train", 4), (test, 2)):
+        for colour, name in enumerate(("cat", "ant")):
+            fill(tmp_path / split / name, count + colour, colour)
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
+    dataset = datasets.load("folder", str(tmp_path))
+    assert dataset.class_names == ("ant", "cat")
+    builder = tfds.ImageFolder(str(tmp_path))
+    for name, split in (("train", dataset.train), (test, dataset.test)):
+        theirs = {
+            (example["image/filename"].decode(), dataset.class_names[example["label"]])
+            for example in tfds.as_numpy(builder.as_dataset(split=name))
+        }
+        assert named(split, dataset.class_names) == theirs
+        assert split.examples == len(theirs)
+    assert dataset.validation is None
+    assert datasets.load("folder", str(tmp_path), held_out=3).validation.examples == 3
+
+
+def test_folder_with_three_splits(tmp_path: Path) -> None:
+    for count, split in enumerate(("train", "val", "test"), start=1):
+        for colour, name in enumerate(("ant", "cat")):
+            fill(tmp_path / split / name, count, colour)
+    dataset = datasets.load("folder", str(tmp_path))
+    splits = (dataset.train, dataset.validation, dataset.test)
+    assert [split.examples for split in splits] == [2, 4, 6]
+
+
+def test_photographs_without_splits(
+    shared_data: Path, photographs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    root = shared_data / "imagenet_sample"
+    dataset = datasets.load("folder", str(root))
+    assert "held out as test images" in caplog.text
+    assert dataset.class_names == tuple(sorted(path.parent.name for path in photographs))
+    train, test = (named(split, dataset.class_names) for split in (dataset.train, dataset.test))
+    assert not train & test
+    assert train | test == {(str(path), path.parent.name) for path in photographs}
+    assert 0.12 < len(test) / len(photographs) < 0.28
+    # An image keeps its side when others go, and when the folder moves.
+    for path in photographs[::5]:
+        shutil.copytree(path.parent, tmp_path / "moved" / path.parent.name)
+    fewer = datasets.load("folder", str(tmp_path / "moved"))
+    still = {Path(path).name for path in fewer.test.paths}
+    assert still == {Path(path).name for path, _ in test} & {path.name for path in photographs[::5]}
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    for colour, name in enumerate(("train", "plane")):
+        fill(tmp_path / name, 20, colour)
+    assert datasets.load("folder", str(tmp_path)).class_names == ("plane", "train")
+
+
+def test_folders_that_will_not_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--data-dir"):
+        datasets.load("folder")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        datasets.load("folder", str(tmp_path / "nowhere"))
+
+    root = tmp_path / "images"
+    root.mkdir()
+    with pytest.raises(ValueError, match="no training images"):
+        datasets.load("folder", str(root))
+    fill(root / "ant", 30, 0)
+    with pytest.raises(ValueError, match="one class only, ant"):
+        datasets.load("folder", str(root))
+
+    split = tmp_path / "split"
+    fill(split / "train" / "ant", 2, 0)
+    fill(split / "train" / "bee", 2, 0)
+    with pytest.raises(ValueError, match=f"neither test/ nor val/.*{split / 'train'}"):
+        datasets.load("folder", str(split))
+    fill(split / "test" / "cat", 2, 0)
+    with pytest.raises(ValueError, match="no training images for the images in test/cat"):
+        datasets.load("folder", str(split))
+    shutil.rmtree(split / "test" / "cat")
+    (split / "test" / "ant").mkdir()
+    with pytest.raises(ValueError, match="no test images"):
+        datasets.load("folder", str(split))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="this user may read anything")
+@pytest.mark.parametrize("closed", [".", "train", "test", "test/ant"])
+def test_unreadable_folders(tmp_path: Path, closed: str) -> None:
+    root = tmp_path / "images"
+    for split in ("train", "test"):
+        for colour, name in enumerate(("ant", "bee")):
+            fill(root / split / name, 2, colour)
+    (root / closed).chmod(0)
+    try:
+        with pytest.raises(OSError, match="images"):
+            datasets.load("folder", str(root))
+    finally:
+        (root / closed).chmod(0o700)

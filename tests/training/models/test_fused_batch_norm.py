@@ -1,0 +1,160 @@
+"""Batch norm by TensorFlow's fused kernel: everything but the speed is as without."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_resnet
+from keras_resnet import analysis
+from training.models.fused_batch_norm import FusedBatchNormalization, fused
+from training.models.gradient_checkpointing import rematerialized
+from training.trainer.backends import distribution
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(1, 2, size=(6, 8, 8, 3)).astype("f4")
+LABELS = np.arange(6)
+
+
+def network(**fields):
+    """A tiny one, always with the same random weights."""
+    keras.utils.set_random_seed(0)
+    defaults = {"stem_filters": 4, "units": (1, 1), "filters": (4, 6), "shortcut": "B"}
+    return keras_resnet.ResNet(
+        keras_resnet.Architecture("tiny", "cifar", **{"unit": "basic", **defaults, **fields}),
+        input_shape=IMAGES.shape[1:],
+        classifier_activation=None,
+    )
+
+
+def training(model):
+    """One training step as a function: (loss, gradients)."""
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            logits = model(IMAGES, training=True)
+            losses = keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
+            loss = tf.reduce_mean(losses)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss, gradients
+
+    return lambda: tf.nest.map_structure(np.asarray, step())
+
+
+def assert_same(actual, expected, name="", tolerance=1e-5):
+    """Equal up to `tolerance` of the largest number."""
+    atol = tolerance * np.abs(expected).max()
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=atol, err_msg=name)
+
+
+def assert_trains_alike(plain, other, tolerance=1e-5):
+    steps = [training(plain), training(other)]
+    for _ in range(2):
+        (loss, gradients), (loss_again, gradients_again) = (step() for step in steps)
+        assert loss_again == pytest.approx(loss, rel=tolerance)
+        for expected, actual in zip(gradients, gradients_again, strict=True):
+            assert_same(actual, expected, tolerance=tolerance)
+    for expected, actual in zip(plain.weights, other.weights, strict=True):
+        assert_same(actual.numpy(), expected.numpy(), expected.path, tolerance)
+    assert_same(other(IMAGES).numpy(), plain(IMAGES).numpy(), tolerance=tolerance)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 5)] * 4),
+    momentum=st.floats(0, 0.999),
+    epsilon=st.sampled_from([1e-5, 1e-3]),
+    offset=st.floats(-10, 10),
+)
+def test_a_layer_is_the_formula_in_numpy(shape, momentum, epsilon, offset):
+    """Ioffe and Szegedy 2015, algorithm 1, with the biased variance in the moving average."""
+    x = (RNG.normal(size=shape) + offset).astype("f4")
+    layer = FusedBatchNormalization(momentum=momentum, epsilon=epsilon)
+    layer.build(shape)
+    gamma, beta, before, spread = RNG.uniform(0.5, 2, (4, shape[-1])).astype("f4")
+    layer.set_weights([gamma, beta, before, spread])
+    y = layer(x, training=True)
+    exact = x.astype("f8")
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    expected = (exact - mean) / np.sqrt(variance + epsilon) * gamma + beta
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=2e-3)
+    for moving, old, batch in (
+        (layer.moving_mean, before, mean),
+        (layer.moving_variance, spread, variance),
+    ):
+        expected = momentum * old + (1 - momentum) * batch
+        np.testing.assert_allclose(moving.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"shortcut": "A"}, {"unit": "bottleneck", "shortcut": "C"}, {"shortcut": None}],
+    ids=["basic-A", "bottleneck-C", "plain"],
+)
+def test_two_steps_have_the_same_losses_gradients_and_statistics(fields):
+    plain, other = network(**fields), fused(network(**fields))
+    norms = distribution.batch_norms(other)
+    assert norms
+    assert all(type(norm) is FusedBatchNormalization for norm in norms)
+    assert_trains_alike(plain, other)
+
+
+def test_in_bfloat16_it_is_as_near_to_float32_as_plain_keras(request):
+    request.addfinalizer(lambda: keras.config.set_dtype_policy("float32"))
+    _, exact = training(network())()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    plain, other = (training(model)()[1] for model in (network(), fused(network())))
+
+    def distance(gradients):
+        return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(gradients, exact, strict=True)))
+
+    assert 0 < distance(other) < 1.5 * distance(plain)
+    assert distance(other) < 0.3 * distance([np.zeros_like(gradient) for gradient in exact])
+
+
+def test_with_recomputed_units():
+    assert_trains_alike(network(), rematerialized(fused(network())))
+
+
+def test_a_frozen_layer_is_inference():
+    plain, other = network(), fused(network())
+    for model in (plain, other):
+        for norm in distribution.batch_norms(model):
+            norm.trainable = False
+    assert_trains_alike(plain, other)
+    for norm in distribution.batch_norms(other):
+        np.testing.assert_array_equal(norm.moving_mean.numpy(), 0)
+
+
+def test_names_weights_and_order_stay_in_a_net_in_sections():
+    fields = {"stem_filters": 1, "units": (70, 1), "filters": (1, 1), "shortcut": "A"}
+    plain = network(**fields)
+    other = fused(plain)
+    assert [a.name for a in analysis.walk(other)] == [a.name for a in analysis.walk(plain)]
+    for a, b in zip(plain.weights, other.weights, strict=True):
+        assert a.path == b.path
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert other.name == plain.name
+    assert all(type(n) is FusedBatchNormalization for n in distribution.batch_norms(other))
+
+
+def test_what_the_kernel_does_not_cover_stays():
+    x = keras.Input((4, 4, 3))
+    layers = [
+        keras.layers.BatchNormalization(axis=1),
+        keras.layers.BatchNormalization(scale=False),
+        keras.layers.BatchNormalization(renorm=True),
+    ]
+    y = x
+    for layer in layers:
+        y = layer(y)
+    kept = fused(keras.Model(x, y))
+    assert [layer for layer in kept.layers if layer.weights] == layers

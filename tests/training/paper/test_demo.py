@@ -1,0 +1,37 @@
+"""The demonstration in its smallest size, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+
+from matplotlib.figure import Figure
+
+from training.cli import main
+from training.common import figures
+from training.paper.demo import spread
+
+
+def test_the_demonstration(tmp_path, capsys):
+    arguments = ["demo", "--depths", "8", "14", f"--workdir={tmp_path / 'demo'}"]
+    tiny = ["--set=iterations=4", "--set=batch_size=32", f"--out={tmp_path / 'savedmodels'}"]
+    assert main([*arguments, *tiny]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "demo" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    for run in ("plain8-0", "plain14-0", "resnet8-0", "resnet14-0"):
+        error = json.loads((tmp_path / "demo" / run / "result.json").read_text())["test_error"]
+        assert f"{error:.1f}" in printed
+    assert (tmp_path / "savedmodels" / "digits-resnet14" / "1" / "saved_model.pb").is_file()
+
+
+def test_spread_is_the_sample_standard_deviation():
+    assert spread([7.25]) == "7.2"
+    assert spread([1.0, 3.0]) == "2.0 ± 1.4"
+
+
+def test_no_run_is_left_out_of_a_picture(tmp_path):
+    rows = [{"step": 1.0, "error": 50.0, "val_error": 60.0}]
+    axes = Figure().subplots()
+    figures.error_axes(axes, {f"net-{i}": rows for i in range(9)}, "nine nets")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        f"net-{i}" for i in range(9)
+    ]

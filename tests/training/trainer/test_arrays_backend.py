@@ -1,0 +1,174 @@
+"""Training on JAX and PyTorch, on machines without TensorFlow: whole, killed, and step by step."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from launch import CHECKOUT, last_checkpoint
+from sklearn.datasets import load_digits
+
+from training.config import recipes
+from training.config.jobs import Job
+from training.data import array_files, datasets, draws, pixel_mean
+from training.data.splits import ArraySplit, Dataset
+from training.models import networks
+from training.trainer import learning_rate, optimizer
+from training.trainer.backends.several_steps import Source
+
+run_arrays = importlib.util.module_from_spec(
+    spec := importlib.util.spec_from_file_location(
+        "run_arrays", Path(__file__).parents[1] / "run_arrays.py"
+    )
+)
+spec.loader.exec_module(run_arrays)
+
+RECIPE = (
+    "--set=iterations=38",
+    "--set=batch_size=32",
+    "--set=schedule=one_cycle",
+    "--set=warmup_learning_rate=0.01",
+    "--set=warmup_error=0.88",
+    "--set=held_out=30",
+    "--set=augmentation=cifar",
+    "--checkpoint-steps=4",
+)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some of the digits, at their own 8x8 pixels."""
+    digits = load_digits()
+    images = np.round(digits.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
+    labels = digits.target.astype(np.int32)
+    train, test = (ArraySplit(images[part], labels[part]) for part in (np.s_[:510], np.s_[510:727]))
+    names = tuple("0123456789")
+    directory = tmp_path_factory.mktemp("data")
+    array_files.write(Dataset("digits", names, (8, 8, 1), train, None, test), directory, 0.03)
+    return directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """JAX keeps the programs, and the next process of the same net need not compile them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("programs")))
+        yield
+
+
+def start(backend: str, steps_per_call: str, *arguments: str) -> subprocess.Popen:
+    script = Path(__file__).parents[1] / "run_arrays.py"
+    return subprocess.Popen(
+        [sys.executable, str(script), steps_per_call, *arguments],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def training(backend: str, data_dir: Path, workdir: Path, *more: str) -> subprocess.Popen:
+    what = ("--network=resnet8", "--dataset=digits", f"--data-dir={data_dir}")
+    where = f"--workdir={workdir}"
+    return start(backend, "5", "train", *what, where, "--deterministic", *RECIPE, *more)
+
+
+def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    printed = finish(training("jax", data_dir, whole))
+    assert "of 217 images" in printed
+    for name in ("job.json", "recipe.json", "history.csv", "curve.png", "model.keras"):
+        assert (whole / name).stat().st_size > 0
+    assert not (whole / "events").exists()
+    assert "jax" in json.loads((whole / "job.json").read_text())["versions"]
+    rows = (whole / "history.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows] == ["step", "15", "30", "38"]  # 480 // 32
+
+    process = training("jax", data_dir, cut)
+    deadline = time.monotonic() + 240
+    while not list((cut / "checkpoints").glob("step-*.npz")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (cut / "result.json").exists()
+    assert "going on from step" in finish(training("jax", data_dir, cut))
+    found, expected = last_checkpoint(cut), last_checkpoint(whole)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():  # weights, slots, metrics, rate, history, step
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    assert (cut / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+    # The model opens here, on TensorFlow, and its error over all test images is the reported one.
+    model = keras.models.load_model(whole / "model.keras")
+    test = datasets.load("digits", str(data_dir)).test
+    wrong = model.predict(test.images, verbose=0).argmax(axis=1) != test.labels
+    result = json.loads((whole / "result.json").read_text())
+    assert result["test_error"] == pytest.approx(100 * wrong.mean(), abs=0.5)
+    assert result["test_examples"] == len(test.labels) == 217
+
+
+def by_hand(data_dir: Path, weights: list[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
+    """The same steps on TensorFlow, one `train_on_batch` each: (epochs' losses, weights)."""
+    recipe = recipes.override(recipes.RECIPES["cifar10"], run_arrays.CHANGES)
+    dataset = datasets.load("digits", str(data_dir))
+    job = Job("resnet8", "digits", recipe, seed=3)
+    model = networks.trainable(job.architecture, dataset)
+    model.set_weights(weights)
+    model.compile(optimizer.optimizer(recipe), optimizer.loss(recipe))
+    drawn = draws.Draws(dataset.train.examples, 16, "cifar", seed=3)
+    source = Source(drawn, pixel_mean.pixel_mean(dataset.train), rate=None, most=1, at_once=1)
+    losses = []
+    for step in range(run_arrays.STEPS):
+        model.optimizer.learning_rate = learning_rate.rate(recipe, step, run_arrays.STEPS)
+        batch = source.batch(dataset.train.images, dataset.train.labels, drawn(step))
+        model.reset_metrics()
+        losses.append(model.train_on_batch(*batch))
+    return [np.mean(losses[:5]), np.mean(losses[5:])], model.get_weights()
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_same_steps_as_on_tensorflow(backend: str, data_dir: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    keras.utils.set_random_seed(0)
+    dataset = datasets.load("digits", str(data_dir))
+    weights = networks.trainable(Job("resnet8", "digits", None).architecture, dataset).get_weights()
+    np.savez(tmp_path / "start.npz", **{f"{i:03d}": array for i, array in enumerate(weights)})
+    finish(start(backend, "1,3", "compare", str(data_dir), str(tmp_path)))
+    losses, trained = by_hand(data_dir, weights)
+    for steps_per_call in (1, 3):
+        with np.load(tmp_path / f"{steps_per_call}.npz") as found:
+            assert found["step"] == run_arrays.STEPS
+            np.testing.assert_allclose(found["losses"], losses, rtol=1e-5)
+            for i, array in enumerate(trained):
+                np.testing.assert_allclose(found[f"{i:03d}"], array, rtol=1e-4, atol=1e-5)
+
+
+def test_missing_data_and_strategies_say_what_to_do(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    for arguments, told in (
+        (("--dataset=cifar10", f"--data-dir={tmp_path}"), "python -m training arrays"),
+        (("--strategy=mirrored",), "a process per GPU"),
+    ):
+        process = start("jax", "1", "train", f"--workdir={tmp_path / 'run'}", *arguments)
+        output, _ = process.communicate(timeout=120)
+        assert (process.returncode, told in output) == (1, True), output

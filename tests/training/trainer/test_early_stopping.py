@@ -1,0 +1,40 @@
+"""Runs that end before their last step, and go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.config.recipes import Recipe
+from training.trainer.train import Job, train
+
+RECIPE = {"batch_size": 256, "held_out": 100, "augmentation": "none", "iterations": None}
+
+
+def test_a_paused_run_goes_on_as_if_it_had_not_been(tmp_path):
+    job = Job("resnet8", "digits", Recipe(**RECIPE, epochs=3), width=0.5)
+    paused = train(job, tmp_path / "paused", pause_after=1, look_at_test=False)
+    assert [row["epoch"] for row in paused.rows] == [1]
+    assert paused.test_error is None
+    assert paused.validation_error == pytest.approx(paused.rows[0]["val_error"], abs=1e-3)
+    on = train(job, tmp_path / "paused")
+    whole = train(job, tmp_path / "whole")
+    assert [row["step"] for row in on.rows] == [row["step"] for row in whole.rows] == [5, 10, 15]
+    for row, other in zip(on.rows, whole.rows, strict=True):
+        assert row["learning_rate"] == other["learning_rate"]
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)  # sums in another order
+
+
+def test_a_run_without_gain_ends_and_is_not_gone_on_with(tmp_path):
+    recipe = Recipe(**RECIPE, epochs=40, early_stopping=2, learning_rate=0.0)
+    job = Job("resnet8", "digits", recipe, width=0.5)
+    errors = [row["val_error"] for row in train(job, tmp_path).rows]
+    assert len(errors) < 40
+    best = min(range(len(errors)), key=lambda i: (errors[i], i))
+    assert len(errors) - 1 - best == 2
+    assert len(train(job, tmp_path).rows) == len(errors)
+
+
+def test_without_the_test_images_others_must_be_held_out(tmp_path):
+    recipe = Recipe(**{**RECIPE, "held_out": 0}, epochs=1)
+    with pytest.raises(ValueError, match="held_out=0"):
+        train(Job("resnet8", "digits", recipe), tmp_path, look_at_test=False)

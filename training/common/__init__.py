@@ -1,0 +1,1 @@
+"""What every room uses: errors, whole files, this machine, figures, progress bars."""

@@ -1,0 +1,58 @@
+"""Some images of a split, as arrays: what looks into a net are taken with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.data.splits import ArraySplit, RecordSplit, Split
+
+
+def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Up to `count` images with their labels, as far apart in the split as can be.
+
+    Records, which TFDS has shuffled, are the first ones.
+
+    Args:
+        split: The images.
+        count: How many.
+        size: Side of the central crops of photographs; arrays keep their size.
+
+    Returns:
+        float32 (N, H, W, C), 0..255, and labels (N,).
+
+    Raises:
+        ValueError: If there are none, or `count` is not positive.
+        OSError: If one cannot be read.
+    """
+    if count < 1 or split.examples < 1:
+        raise ValueError(f"At least one image is needed; given {count} of {split.examples}.")
+    count = min(count, split.examples)
+    if isinstance(split, RecordSplit):
+        chosen: Split = split
+    else:
+        places = np.linspace(0, split.examples - 1, count).round().astype(int)
+        if isinstance(split, ArraySplit):
+            return split.images[places].astype(np.float32), split.labels[places]
+        chosen = replace(split, paths=split.paths[places], labels=split.labels[places])
+    return _photographs(chosen, count, size)
+
+
+def _photographs(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    import tensorflow as tf
+
+    from training.data.batches import eval_batches
+
+    found: list[np.ndarray] = []
+    labels: list[int] = []
+    batches = eval_batches(split, batch_size=32, image_size=size)
+    try:
+        for images, of_images in batches.as_numpy_iterator():
+            found.extend(images)
+            labels.extend(of_images)
+            if len(labels) >= count:
+                break
+    except tf.errors.OpError as error:
+        raise OSError(f"The images cannot be read: {error.message}") from error
+    return np.stack(found[:count]), np.array(labels[:count])

@@ -1,0 +1,1 @@
+"""The error of finished models, and pictures of what happens inside them."""

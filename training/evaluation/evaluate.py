@@ -1,0 +1,215 @@
+"""The error of one net, or of several together, over all test images by one of the protocols."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from keras_resnet.fully_convolutional import fully_convolutional
+from training.data.splits import ArraySplit, Dataset
+from training.evaluation import protocols
+from training.evaluation.protocols import PROTOCOLS, Protocol
+
+if TYPE_CHECKING:
+    from training.evaluation.test_crops import Batch
+
+__all__ = ["PROTOCOLS", "Evaluation", "default_protocol", "evaluate", "probabilities"]
+
+BATCH_SIZE = 128
+SUM_TOLERANCE = 1e-3  # of an image's probabilities, in half precision too
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a test came to. Errors are in per cent."""
+
+    protocol: str
+    examples: int  # images seen, each once
+    top1_error: float
+    top5_error: float | None  # of five classes or fewer there is none
+    class_errors: np.ndarray  # (C,) top-1; NaN for classes without images
+    confusion: np.ndarray  # (C, C) number of images, row: true class, column: most probable one
+
+
+def default_protocol(dataset: Dataset) -> str:
+    """The name of the protocol that suits a data set's images and takes least."""
+    return "single" if dataset.image_shape else "center"
+
+
+def evaluate(
+    models: Sequence[keras.Model],
+    dataset: Dataset,
+    protocol: str,
+    *,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> Evaluation:
+    """The test error of `models` together: their probabilities are averaged.
+
+    Every test image counts once, those of the last, smaller batch too. An image's scores are the
+    mean probabilities over its views and the models; under `multi_scale` first over the positions
+    of each view. In memory at any time are some batches and the confusion matrix.
+
+    Args:
+        models: One or more: raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes), such as
+            `model.keras` of a run; classes in the order of `dataset.class_names`.
+        dataset: Its test images are seen.
+        protocol: A key of `PROTOCOLS`.
+        batch_size: Views computed at once.
+        progress: Whether to show a bar, if the error output is a terminal.
+
+    Raises:
+        ValueError: If the protocol is unknown or not for such images, or the models do not fit
+            them, each other, or the classes, or give something else than probabilities.
+        OSError: If an image cannot be read.
+    """
+    classes = len(dataset.class_names)
+    confusion = np.zeros((classes, classes), np.int64)
+    within_five = 0
+    with _bar(protocol, dataset.test.examples, progress) as bar:
+        for scores, labels in probabilities(models, dataset, protocol, batch_size=batch_size):
+            np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
+            within_five += int((_ranks(scores, labels) < 5).sum())
+            bar.update(bar.task_ids[0], advance=len(labels))
+
+    examples = int(confusion.sum())
+    of_class, right = confusion.sum(axis=1), np.diag(confusion)
+    with np.errstate(invalid="ignore"):  # 0 / 0: a class without images
+        class_errors = 100 * (of_class - right) / of_class
+    return Evaluation(
+        protocol=protocol,
+        examples=examples,
+        top1_error=float(100 * (examples - right.sum()) / examples),
+        top5_error=100 * (examples - within_five) / examples if classes > 5 else None,
+        class_errors=class_errors,
+        confusion=confusion,
+    )
+
+
+def probabilities(
+    models: Sequence[keras.Model],
+    dataset: Dataset,
+    protocol: str,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What `evaluate` counts, of every test image once, in the split's order, batch by batch.
+
+    Args:
+        models: As of `evaluate`, like the following and the errors.
+        dataset: The same.
+        protocol: The same.
+        batch_size: The same.
+
+    Yields:
+        Mean probabilities float64 (N, classes), and labels (N,).
+    """
+    row = protocols.get(protocol)
+    _check(models, dataset, row, batch_size)
+    size = models[0].input_shape[1]
+    if row.fully_convolutional:
+        models = [fully_convolutional(model) for model in models]
+        for model in models:
+            model.compile(jit_compile=False)  # a program for every size of photograph is too many
+    for views, labels in _batches(dataset, row, size, batch_size):
+        yield np.mean([_scores(model, views) for model in models], axis=0), labels
+
+
+def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch_size: int) -> None:
+    if not models or batch_size < 1 or dataset.test.examples < 1:
+        raise ValueError(
+            "An evaluation needs a model, an image, and batches of at least one; given "
+            f"{len(models)} models, {dataset.test.examples} images, batch_size={batch_size}."
+        )
+    if row.photographs != (dataset.image_shape is None):
+        fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
+        raise ValueError(
+            f"The protocol {row.name} is for {'photographs' if row.photographs else 'small images'}"
+            f", which {dataset.name} has none of: take {', '.join(fitting)}."
+        )
+    for model in models:
+        taken, given = model.input_shape, model.output_shape
+        if taken != models[0].input_shape:
+            raise ValueError(
+                "Nets are evaluated together on the same views; these take images of shape "
+                f"{models[0].input_shape[1:]} and {taken[1:]}."
+            )
+        if given != (None, len(dataset.class_names)):
+            raise ValueError(
+                f"{model.name} gives {given}; {dataset.name} has {len(dataset.class_names)} "
+                "classes, so that it must give (None, that many)."
+            )
+        fixed = isinstance(taken, tuple) and len(taken) == 4 and None not in taken[1:]
+        square = fixed and taken[1] == taken[2] and taken[3] == 3
+        if not (square if row.photographs else fixed and taken[1:] == dataset.image_shape):
+            wanted = dataset.image_shape or "(size, size, 3), the size of its crops"
+            raise ValueError(
+                f"{model.name} takes images of shape {taken}; {dataset.name} needs {wanted}."
+            )
+
+
+def _batches(dataset: Dataset, row: Protocol, size: int, batch_size: int) -> Iterator[Batch]:
+    if not row.photographs:
+        yield from _arrays(dataset.test, batch_size)
+        return
+    import tensorflow as tf  # to decode and to scale; arrays need none of it
+
+    from training.evaluation import test_crops
+
+    try:
+        yield from test_crops.batches(dataset.test, row, size, batch_size)
+    except tf.errors.OpError as error:
+        raise OSError(f"The images of {dataset.name} cannot be read: {error.message}") from error
+
+
+def _arrays(split: ArraySplit, batch_size: int) -> Iterator[Batch]:
+    for start in range(0, split.examples, batch_size):
+        stretch = slice(start, start + batch_size)
+        images = split.images[stretch].astype(np.float32)
+        yield (images[:, np.newaxis],), split.labels[stretch]
+
+
+def _scores(model: keras.Model, views: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Mean probabilities over scales, views and positions: float64 (N, classes)."""
+    scales = []
+    for seen in views:  # (N, V, H, W, C)
+        images, number = seen.shape[:2]
+        scores = model.predict_on_batch(seen.reshape(images * number, *seen.shape[2:]))
+        scores = np.asarray(scores, np.float64)  # (N * V, classes), or (N * V, h, w, classes)
+        sums = scores.sum(axis=-1)
+        if not (np.abs(sums - 1) < SUM_TOLERANCE).all() or scores.min() < 0:  # NaN too
+            raise ValueError(
+                f"{model.name} gives no probabilities: the first image's sum to {sums.flat[0]:.4g}."
+                " Take a net that ends in a softmax."
+            )
+        scales.append(scores.reshape(images, -1, scores.shape[-1]).mean(axis=1))
+    return np.mean(scales, axis=0)
+
+
+def _ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The true class's place, from 0; of equal scores the smaller class is first: (N,)."""
+    own = scores[np.arange(len(labels)), labels][:, np.newaxis]
+    before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
+    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+
+
+def _bar(title: str, examples: int, show: bool) -> Progress:
+    console = Console(file=sys.stderr)
+    bar = Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (show and console.is_terminal),
+        transient=True,
+    )
+    bar.add_task(title, total=examples)
+    return bar

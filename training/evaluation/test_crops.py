@@ -1,0 +1,106 @@
+"""The crops and scales of photographs that a protocol looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import augmentation as augment
+from training.data import photographs
+from training.data.splits import FileSplit, RecordSplit
+from training.evaluation.protocols import Protocol
+
+# Of a batch of N images: their views, (N, V, H, W, C) for each scale, and their labels (N,).
+Batch = tuple[tuple[np.ndarray, ...], np.ndarray]
+
+
+def batches(
+    split: FileSplit | RecordSplit, row: Protocol, size: int, batch_size: int
+) -> Iterator[Batch]:
+    """Every photograph once, in the split's order, by all its views; pixels 0..255.
+
+    Args:
+        split: The photographs.
+        row: The protocol.
+        size: Side of the squares that the net takes.
+        batch_size: Views of one scale in a batch. Whole photographs differ in size and come singly.
+    """
+    decode = photographs.decoder(lambda encoded, _: decoded(encoded), (None, None, 3), tf.uint8)
+
+    def see(image: tf.Tensor, label: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+        return views(image, row, size), label
+
+    images = 1 if row.fully_convolutional else max(1, batch_size // row.views)
+    stream = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).map(see, tf.data.AUTOTUNE)
+    yield from stream.batch(images).prefetch(1).as_numpy_iterator()
+
+
+def decoded(encoded: tf.Tensor) -> tf.Tensor:
+    """The bytes of an image file, a scalar string -> uint8 (H, W, 3)."""
+
+    def from_jpeg() -> tf.Tensor:
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method=augment.DCT_METHOD)
+
+    def from_other() -> tf.Tensor:
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return tf.ensure_shape(image, (None, None, 3))
+
+    return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
+
+
+def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
+    """What a protocol sees of one photograph.
+
+    Args:
+        image: (H, W, 3), any numeric type.
+        row: The protocol.
+        size: Side of the squares that the net takes; the shorter sides are meant for 224.
+
+    Returns:
+        For each shorter side float32 (V, h, w, 3): (1, size, size, 3) of the centre; of the corners
+        top left, top right, bottom left, bottom right, then the centre; of the whole (1, h, w, 3)
+        with min(h, w) the shorter side. Where the protocol has mirror images they follow in the
+        same order.
+    """
+    seen = []
+    for side in row.shorter_sides:
+        side = side * size / augment.CROP
+        if row.part == "whole":
+            images = [scaled(image, side)]
+        else:
+            windows = corner_windows if row.part == "corners" else central_windows
+            images = [augment.cut(image, window, size) for window in windows(image, side, size)]
+        stacked = tf.stack(images)  # (V, h, w, 3)
+        seen.append(tf.concat((stacked, stacked[:, :, ::-1]), axis=0) if row.mirrored else stacked)
+    return tuple(seen)
+
+
+def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window]:
+    """The square in the middle of the photograph with that shorter side."""
+    extent = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = side / tf.reduce_min(extent)
+    place = (extent * scale - size) / 2
+    return (augment.Window(scale, place[0], place[1]),)
+
+
+def corner_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window, ...]:
+    """The squares in the corners of the scaled photograph, and the one in the middle."""
+    (centre,) = central_windows(image, side, size)
+    scale, last_row, last_column = centre.scale, 2 * centre.top, 2 * centre.left
+    corners = (
+        augment.Window(scale, top, left)
+        for top in (tf.zeros_like(last_row), last_row)
+        for left in (tf.zeros_like(last_column), last_column)
+    )
+    return (*corners, centre)
+
+
+def scaled(image: tf.Tensor, side: float) -> tf.Tensor:
+    """The whole photograph, its shorter side scaled (antialiased) to `side`, rounded: float32."""
+    extent = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = round(side) / tf.reduce_min(extent)
+    target = tf.cast(tf.round(extent * scale), tf.int32)
+    resized = tf.image.resize(image, target, antialias=True)  # bilinear
+    return tf.ensure_shape(resized, (None, None, image.shape[-1]))

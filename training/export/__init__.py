@@ -1,0 +1,1 @@
+"""Finished models as versions for TF Serving and as files of other runtimes."""

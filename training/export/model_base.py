@@ -1,0 +1,157 @@
+"""TF Serving's model base: versions on disk, labels `stable` and `canary`, and its configuration.
+
+`labels.json` holds each label's versions, the present one first and the earlier ones after it.
+From it two files are generated: `models.config` for a container that has the base at /models, and
+`models.local.config` for a server on this machine. Each is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.common.files import replacing, write_json
+
+Labels = dict[str, list[int]]  # a label's versions, the present one first
+
+STABLE, CANARY = "stable", "canary"
+STATE, CONFIG, LOCAL_CONFIG = "labels.json", "models.config", "models.local.config"
+BATCHING = "batching_parameters.txt"
+IN_CONTAINER = "/models"  # where the official image and savedmodels/compose.yaml have the base
+KEPT = 10  # versions that a label remembers
+
+
+def versions(home: Path) -> list[int]:
+    """A model's complete versions on disk, ascending."""
+    if not home.is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in home.iterdir()
+        if path.name.isdecimal() and (path / "saved_model.pb").is_file()
+    )
+
+
+def labels(base: Path) -> dict[str, Labels]:
+    """Each model's labels; models and versions that are no longer on disk are left out."""
+    state = base / STATE
+    written = json.loads(state.read_text()) if state.is_file() else {}
+    names = sorted(path.parent.parent.name for path in base.glob("*/[0-9]*/saved_model.pb"))
+    found = {}
+    for name in dict.fromkeys(names):
+        present = versions(base / name)
+        kept = {
+            label: [version for version in history if version in present]
+            for label, history in written.get(name, {}).items()
+        }
+        found[name] = {label: history for label, history in kept.items() if history}
+    return found
+
+
+def refresh(base: Path) -> None:
+    """Labels versions that are new on disk and writes the configuration.
+
+    A model's first version becomes `stable`; a later one becomes `canary`.
+    """
+    with _changing(base) as state:
+        for name, own in state.items():
+            newest = versions(base / name)[-1]
+            if STABLE not in own:
+                _set(own, STABLE, newest)
+            elif newest > max(max(history) for history in own.values()):
+                _set(own, CANARY, newest)
+
+
+def promote(base: Path, name: str, version: int | None = None, label: str = STABLE) -> int:
+    """Gives a label to a version, by default the canary's; returns the version.
+
+    Raises:
+        ValueError: If there is no such model or version.
+    """
+    with _changing(base) as state:
+        own = _of(state, base, name)
+        if version is None:
+            if CANARY not in own:
+                raise ValueError(f"{name} has no canary to promote: give --version.")
+            version = own[CANARY][0]
+        if version not in versions(base / name):
+            raise ValueError(
+                f"{name} has no version {version}; it has "
+                f"{', '.join(map(str, versions(base / name)))}."
+            )
+        _set(own, label, version)
+        if label == STABLE and own.get(CANARY, [None])[0] == version:
+            del own[CANARY]
+    return version
+
+
+def rollback(base: Path, name: str, label: str = STABLE) -> int:
+    """Gives a label back to the version that had it before; returns that version.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    with _changing(base) as state:
+        history = _of(state, base, name).get(label, [])
+        if len(history) < 2:
+            raise ValueError(f"No earlier version of {name} had the label {label!r}.")
+        del history[0]
+        return history[0]
+
+
+def _set(own: Labels, label: str, version: int) -> None:
+    earlier = [other for other in own.get(label, []) if other != version]
+    own[label] = [version, *earlier][:KEPT]
+
+
+def _of(state: dict[str, Labels], base: Path, name: str) -> Labels:
+    if name not in state:
+        raise ValueError(f"{base} has no model {name!r}; it has {', '.join(state) or 'none'}.")
+    return state[name]
+
+
+@contextmanager
+def _changing(base: Path) -> Iterator[dict[str, Labels]]:
+    """The labels, to be changed by one process at a time; written when the block ends well."""
+    base.mkdir(parents=True, exist_ok=True)
+    with (base / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = labels(base)
+        yield state
+        write_json(base / STATE, state)
+        for file, root in ((CONFIG, IN_CONTAINER), (LOCAL_CONFIG, str(base.resolve()))):
+            with replacing(base / file) as temporary:
+                temporary.write_text(config(state, root))
+
+
+def config(state: dict[str, Labels], root: str) -> str:
+    """TF Serving's `ModelServerConfig` in text form.
+
+    Loaded are the labelled versions and, for a quick rollback, the stable one's predecessor.
+
+    Args:
+        state: As of `labels`.
+        root: The absolute path that the server has the base at.
+    """
+    lines = ["# Generated from labels.json by `python -m training`.", "model_config_list {"]
+    for name, own in state.items():
+        current = {label: history[0] for label, history in own.items()}
+        loaded = sorted({*current.values(), *own.get(STABLE, [])[:2]})
+        lines += [
+            "  config {",
+            f"    name: {json.dumps(name)}",
+            f"    base_path: {json.dumps(f'{root}/{name}')}",
+            '    model_platform: "tensorflow"',
+            "    model_version_policy {",
+            "      specific {",
+            *(f"        versions: {version}" for version in loaded),
+            "      }",
+            "    }",
+        ]
+        for label, version in current.items():
+            lines.append(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}")
+        lines.append("  }")
+    return "\n".join([*lines, "}", ""])

@@ -1,0 +1,1 @@
+"""Keras models around a run: built, completed with their preprocessing, loaded, rewritten."""

@@ -1,0 +1,87 @@
+"""Batch-norm statistics over a data set, in place of the moving averages of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet import Stage, analysis
+from keras_resnet.scan.scanned_blocks import StackedBatchNorm
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization | StackedBatchNorm]:
+    """In order; one of a loop stands for that of each of its units."""
+    found: list[keras.layers.BatchNormalization | StackedBatchNorm] = []
+    for layer in analysis.walk(model):
+        if isinstance(layer, Stage):
+            found += layer.batch_norms
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            found.append(layer)
+    return found
+
+
+def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
+    """Sets every batch norm's mean and variance to those over all of `batches`.
+
+    The paper's authors did so for the models they released. Each layer sees its input as it is in
+    training, normalised batch by batch before it; its mean and variance are then taken over all
+    images, weighted by the size of their batch.
+
+    Args:
+        model: A built model; only the moving statistics of its batch norms change.
+        batches: Finite; of images, or of tuples that begin with images, as the model takes them.
+
+    Returns:
+        The number of images seen.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    layers = batch_norms(model)
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0  # a step leaves the batch's own moments in the moving statistics
+    try:
+        see = _seeing(model)
+        images_seen = 0
+        sums = [(0.0, 0.0) for _ in layers]  # of x and of x^2, in float64
+        for batch in batches:
+            images = batch[0] if isinstance(batch, tuple) else batch
+            see(images)
+            count = int(images.shape[0])
+            images_seen += count
+            for i, layer in enumerate(layers):
+                mean, variance = _moments(layer)
+                sums[i] = (
+                    sums[i][0] + count * mean,
+                    sums[i][1] + count * (variance + mean**2),
+                )
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+    if not images_seen:
+        raise ValueError("Batch-norm statistics need at least one batch of images; given none.")
+    for layer, (total, squares) in zip(layers, sums, strict=True):
+        mean = total / images_seen
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(squares / images_seen - mean**2)
+    return images_seen
+
+
+def _seeing(model: keras.Model) -> Callable[[Any], object]:
+    """A forward pass in training mode."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: model(images, training=True)
+    import tensorflow as tf
+
+    return tf.function(lambda images: model(images, training=True), reduce_retracing=True)
+
+
+def _moments(
+    layer: keras.layers.BatchNormalization | StackedBatchNorm,
+) -> tuple[np.ndarray, np.ndarray]:
+    mean = keras.ops.convert_to_numpy(layer.moving_mean).astype(np.float64)
+    return mean, keras.ops.convert_to_numpy(layer.moving_variance).astype(np.float64)

@@ -1,0 +1,66 @@
+"""The same network with TensorFlow's fused batch norm in training: one kernel, not a dozen.
+
+Keras computes moments, differences, squares and products one after the other, each of them once
+through memory, forward and backward. Measured on two CPU cores (AMD EPYC): ResNet-20 at batch 128
+spends 20 % of its training step's kernel time there, 7 % with the fused kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from training.models.layer_replacement import replaced
+
+CLASS = keras.layers.BatchNormalization
+
+
+class FusedBatchNormalization(CLASS):
+    """Batch norm over the last axis of (N, H, W, C). Inference is Keras's own."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if not (training and self.trainable) or self.synchronized:
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        inputs = tf.cast(inputs, self.compute_dtype)  # half types too: sums are float32 inside
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        # The kernel's variance is the unbiased one, Keras's is not.
+        examples = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), variance.dtype)
+        variance *= (examples - 1) / examples
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        return outputs
+
+
+def fused(model: keras.Model) -> keras.Model:
+    """The network of `model`, with its weights, and batch norms that train by the fused kernel.
+
+    Outputs, gradients, moving statistics, names and the variables' order are the same. Layers other
+    than batch norms are shared with `model`. Batch norms that the kernel does not cover stay.
+
+    Args:
+        model: A functional model; its sections are treated alike.
+
+    Returns:
+        A functional model of the same name, input and output.
+    """
+
+    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return FusedBatchNormalization.from_config(layer.get_config()) if _fits(layer) else layer
+
+    return replaced(model, replacement)
+
+
+def _fits(layer: keras.layers.Layer) -> bool:
+    return (
+        type(layer) is CLASS
+        and layer.axis in (-1, 3)
+        and len(layer.input.shape) == 4
+        and layer.scale
+        and layer.center
+        and not layer.renorm
+    )

@@ -1,0 +1,203 @@
+"""A network ready to be served: raw pixels in, probabilities out, and where it is from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_resnet
+from keras_resnet import architectures, weights
+from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
+from training.data import augmentation as augment
+from training.data.resizing import Resizing
+
+logger = logging.getLogger(__name__)
+
+IMAGENET_CLASSES = 1000
+PROTOCOL = re.compile(r"centre (\d+)x\d+ of shorter side (\d+)(?:, (\w+))?")
+WHOLE = re.compile(r"whole (\d+)x\1")  # small images, as they are
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """What `export` writes."""
+
+    model: keras.Model  # raw pixels 0..255 (N, S, S, C) -> probabilities (N, K)
+    resizing: Resizing
+    labels: tuple[str, ...]  # K
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for model.json
+
+    def __post_init__(self) -> None:
+        shape, outputs = self.model.input_shape, self.model.output_shape
+        size = self.resizing.crop
+        if not isinstance(shape, tuple) or shape[1:3] != (size, size):
+            raise ValueError(
+                f"A served model takes square images of a fixed size; {self.model.name} takes "
+                f"{shape}. Build it with input_shape=(size, size, channels)."
+            )
+        if shape[3] not in (1, 3):
+            raise ValueError(f"Images have 1 or 3 channels; {self.model.name} takes {shape}.")
+        if not isinstance(outputs, tuple) or len(outputs) != 2:
+            raise ValueError(
+                f"A served model ends in probabilities (N, classes); {self.model.name} gives "
+                f"{outputs}. Add a top, or export one that has it."
+            )
+        if len(self.labels) != outputs[1]:
+            raise ValueError(
+                f"{self.model.name} has {outputs[1]} classes; given {len(self.labels)} labels."
+            )
+
+
+def from_file(
+    file: Path, labels: Sequence[str] | None = None, convention: str | None = None
+) -> ServedModel:
+    """A `.keras` file: one that `train` wrote, with its `result.json` beside it, or another.
+
+    Args:
+        file: The model. Nets that `train` wrote take raw pixels 0..255.
+        labels: The classes' names. Default: those of `result.json`, else their numbers.
+        convention: Key of `keras_resnet.preprocessing.CONVENTIONS` to put before the model, if it
+            takes preprocessed images.
+
+    Raises:
+        ValueError: If the file is damaged or cannot be served.
+        OSError: If it cannot be read.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no model file {file}.")
+    model = keras.models.load_model(file, compile=False)
+    result = _json(file.with_name("result.json"))
+    job = _json(file.with_name("job.json")).get("job", {})
+    if convention is not None:
+        inside, pixels = model, keras.Input(model.input_shape[1:], name="pixels")
+        model = keras.Model(pixels, inside(_preprocessed(pixels, convention)), name=inside.name)
+    if labels is None and "class_names" in result:
+        labels = result["class_names"]
+    elif labels is None:
+        logger.warning("%s: no labels are given nor beside it; they are numbers.", file)
+        labels = [str(i) for i in range(model.output_shape[-1])]
+    facts = {
+        "network": job.get("network", model.name),
+        "weights": {"file": file.name, "sha256": _sha256(file)},
+        "trained_on": job.get("dataset"),
+        "test_error": {k: result[k] for k in ("test_error", "test_examples") if k in result},
+        "convention": convention or "raw pixels, 0..255",
+    }
+    size = model.input_shape[1]
+    # Photographs are tested on the centre of a larger one; other images have their size.
+    photographs = convention is not None or job.get("dataset") in ("imagenet2012", "folder")
+    side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if photographs else size
+    return ServedModel(model, Resizing(side, size), tuple(labels), facts)
+
+
+def from_weights(
+    network: str,
+    source: str,
+    labels: Sequence[str] | None = None,
+    convention: str | None = None,
+) -> ServedModel:
+    """A network of the table with published weights, or with those of a file.
+
+    Args:
+        network: `"resnet50"` and so on.
+        source: A name of `keras_resnet.weights.rows(network)`, or a weights file.
+        labels: The classes' names. Default: ImageNet's WordNet ids, or numbers.
+        convention: What the weights of a file need of their input; a row says so itself.
+
+    Raises:
+        ValueError: If the weights do not fit, or the convention is missing.
+        OSError: If they cannot be fetched or read.
+    """
+    architecture = architectures.get(network)
+    row = weights.find(source, architecture)
+    if isinstance(row, weights.Row):
+        if convention not in (None, row.preprocessing):
+            raise ValueError(f"{row.name} of {network} need {row.preprocessing!r} preprocessing.")
+        convention, resizing = row.preprocessing, protocol_resizing(row.origin.protocol)
+        path = Path(weights.fetch(row))
+        published: dict[str, Any] = {"row": row.name, **asdict(row)}
+        published["published_error"] = {"top1": row.top1, "top5": row.top5}
+        labels = labels or CLASS_NAMES.get(row.origin.data_set)
+    else:
+        if convention is None:
+            raise ValueError(
+                f"What {source} needs of its input is not in the file: give --preprocessing, one "
+                f"of {', '.join(CONVENTIONS)}."
+            )
+        stem = architectures.STEMS[architecture.stem]
+        size = stem.image_size
+        imagenet = architecture.stem == "imagenet"
+        side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if imagenet else size
+        resizing, path, published = Resizing(side, size), Path(source), {}
+
+    pixels = keras.Input((resizing.crop, resizing.crop, 3), name="pixels")
+    model = keras_resnet.ResNet(
+        architecture,
+        weights=source,
+        input_tensor=_preprocessed(pixels, convention),
+        classes=None if labels is None else len(labels),
+    )
+    facts = {
+        "network": network,
+        "weights": {**published, "file": path.name, "sha256": _sha256(path)},
+        "convention": {"name": convention, **asdict(CONVENTIONS[convention])},
+    }
+    return ServedModel(model, resizing, tuple(labels or _class_ids(model.output_shape[-1])), facts)
+
+
+def protocol_resizing(protocol: str) -> Resizing:
+    """The resizing of a weights row's protocol, `centre 224x224 of shorter side 256, bilinear`."""
+    whole = WHOLE.fullmatch(protocol)
+    if whole:
+        return Resizing(int(whole[1]), int(whole[1]), "bilinear")
+    found = PROTOCOL.fullmatch(protocol)
+    if not found:
+        raise ValueError(f"No resizing can be read from the protocol {protocol!r}.")
+    crop, side, method = found.groups()
+    return Resizing(int(side), int(crop), method or "bilinear")
+
+
+def read_labels(path: Path) -> list[str]:
+    """One class name per line."""
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _preprocessed(pixels: Any, convention: str) -> Any:
+    """`keras_resnet.preprocess_input` in layers that every converter knows."""
+    row = CONVENTIONS[convention]
+    if row.order == "BGR":
+        pixels = pixels[..., ::-1]
+    mean, std = row.means * row.scale, np.array(row.std) * row.scale
+    by_pixel = mean.shape[:2] != (1, 1)
+    return keras.layers.Normalization(
+        axis=(1, 2, 3) if by_pixel else -1,
+        mean=mean if by_pixel else mean.reshape(-1),
+        variance=np.broadcast_to(std**2, mean.shape) if by_pixel else std**2,
+        name="normalization",
+    )(pixels)
+
+
+def _class_ids(classes: int) -> list[str]:
+    """ImageNet's WordNet ids in the order of the classes, as TFDS has them; else numbers."""
+    if classes != IMAGENET_CLASSES:
+        return [str(i) for i in range(classes)]
+    import tensorflow_datasets as tfds
+
+    return tfds.core.tfds_path("datasets/imagenet2012/labels.txt").read_text().split()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

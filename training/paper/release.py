@@ -1,0 +1,134 @@
+"""A finished CIFAR-10 run as weights of the package: `keras_resnet.ResNet20(weights="cifar10")`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_resnet
+from keras_resnet import architectures
+from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS, PRETRAINED
+from training.common.files import replacing, write_json
+from training.data import datasets
+from training.data.pixel_mean import pixel_mean
+from training.data.splits import Dataset
+from training.evaluation.evaluate import evaluate
+from training.paper import jobs
+from training.paper.runs import Run
+
+DATA_SET = "cifar10"
+LARGEST = 5_000_000  # bytes of one net in the package
+TOLERANCE = 1e-5  # of probabilities: the same numbers, added up in other programs
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a release came to; `row` is the line for `keras_resnet/weights/published.py`."""
+
+    file: Path
+    row: str
+
+
+def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Released:
+    """Writes a run's network without what the training put around it, with its facts beside it.
+
+    Into `out` go `<network>_cifar10.weights.h5`, `<network>_cifar10.json` and, if it is not there,
+    the mean of the training images. The written file is loaded again and gives, behind
+    `preprocess_input`, the probabilities of the run's model on all test images.
+
+    Args:
+        directory: A finished work directory of `train`.
+        data_dir: Where CIFAR-10 lies.
+        out: The package's folder of weights.
+
+    Raises:
+        ValueError: If the run is not one to release.
+        OSError: If something is missing, or there already.
+    """
+    run, name = _checked(directory)
+    file, facts_file = out / f"{name}.weights.h5", out / f"{name}.json"
+    for path in (file, facts_file):
+        if path.exists():
+            raise FileExistsError(f"{path} is there already; remove it first.")
+    dataset = datasets.load(DATA_SET, data_dir)
+    if tuple(dataset.class_names) != CLASS_NAMES[DATA_SET]:
+        raise ValueError(f"{data_dir} has other classes: {', '.join(dataset.class_names)}.")
+    mean = _mean(dataset, out)
+
+    finished = keras.models.load_model(run.directory / "model.keras", compile=False)
+    architecture = architectures.get(run.job.network)
+    network = keras_resnet.ResNet(architecture, weights=run.directory / "model.keras")
+    with replacing(file) as temporary:
+        network.save_weights(temporary)
+        size = temporary.stat().st_size
+        if size > LARGEST:
+            raise ValueError(f"{name} takes {size:,} bytes, more than {LARGEST:,}.")
+        again = keras_resnet.ResNet(architecture, weights=temporary)
+        _compare(again, finished, dataset.test.images, mean)
+    found = evaluate([finished], dataset, "single")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    write_json(facts_file, _facts(run, found.top1_error, found.top5_error, found.examples, digest))
+    row = (
+        f'_cifar10("{run.job.network}", {found.top1_error:.2f}, {found.top5_error:.2f}, "{digest}")'
+    )
+    return Released(file, f"{row},")
+
+
+def _checked(directory: Path) -> tuple[Run, str]:
+    job = jobs.read(directory)
+    if job is None or not (directory / "result.json").is_file():
+        raise ValueError(f"{directory} holds no finished run.")
+    if job.dataset != DATA_SET or job.recipe.held_out or job.shortcut is not None:
+        raise ValueError(
+            f"{directory} is of {job.dataset}, held_out={job.recipe.held_out}, shortcut "
+            f"{job.shortcut}; released are nets of {DATA_SET} with their own shortcut, trained on "
+            "all 50,000 images, whose mean the package has."
+        )
+    if job.network not in architectures.TABLE:
+        raise ValueError(f"{job.network} is no network of the paper's table.")
+    return Run(job, directory), f"{job.network}_{DATA_SET}"
+
+
+def _mean(dataset: Dataset, out: Path) -> np.ndarray:
+    """The training images' mean, written once and from then on the same."""
+    mean = pixel_mean(dataset.train)
+    path = out / str(CONVENTIONS[DATA_SET].mean)
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, mean)
+    elif not np.array_equal(np.load(path), mean):
+        raise ValueError(f"{path} is not the mean of these training images.")
+    return mean
+
+
+def _compare(
+    network: keras.Model, finished: keras.Model, images: np.ndarray, mean: np.ndarray
+) -> None:
+    expected = finished.predict(images.astype(np.float32), verbose=0)
+    found = network.predict(images.astype(np.float32) - mean, verbose=0)
+    difference = float(np.abs(found - expected).max())
+    if not difference < TOLERANCE:  # NaN too
+        raise ValueError(f"The weights alone differ from the run's model by {difference:g}.")
+
+
+def _facts(run: Run, top1: float, top5: float | None, examples: int, digest: str) -> dict[str, Any]:
+    return {
+        "network": run.job.network,
+        "recipe": str(jobs.describe(run.job.recipe)),
+        "command": jobs.command(run.job),
+        "runs": 1,
+        "seed": run.job.seed,
+        "top1_error": top1,
+        "top5_error": top5,
+        "test_examples": examples,
+        **{key: run.result[key] for key in ("train_examples", "hardware", "finished")},
+        "versions": json.loads((run.directory / "job.json").read_text()).get("versions"),
+        "sha256": digest,
+    }

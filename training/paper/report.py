@@ -1,0 +1,122 @@
+"""A result as files: CSV, Markdown, JSON; and all of a directory's as one HTML page."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from training.common import machine
+from training.common.files import replacing, write_json
+from training.paper.experiments import EXPERIMENTS
+from training.paper.figures import caption
+from training.paper.provenance import EVIDENCE
+from training.paper.results import Result
+
+ENDINGS = (".csv", ".md", ".png", ".json")
+REPORT = "report.html"
+
+
+def claim(out: Path, name: str, selection: Mapping[str, Any]) -> None:
+    """Makes sure that an experiment's files in `out` may be written, or written anew.
+
+    Raises:
+        ValueError: If `out` holds the experiment of another selection, or files of other origin.
+        OSError: If it cannot be made.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    present = [out / f"{name}{ending}" for ending in ENDINGS if (out / f"{name}{ending}").exists()]
+    if not present:
+        return
+    file = out / f"{name}.json"
+    try:
+        known = json.loads(file.read_text())["selection"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{present[0]} is there already and not from here: give another --out."
+        ) from error
+    if known != dict(selection):
+        said = ", ".join(f"{key} {value}" for key, value in known.items() if value)
+        raise ValueError(f"{out} holds {name} of another selection ({said}): give another --out.")
+
+
+def write(result: Result, out: Path) -> None:
+    """Writes `<name>.csv`, `<name>.md` and `<name>.json`; the PNG is there already."""
+    _write_text(out / f"{result.name}.csv", _csv(result.records))
+    _write_text(out / f"{result.name}.md", markdown(result))
+    write_json(out / f"{result.name}.json", asdict(result))
+
+
+def write_report(out: Path) -> Path:
+    """Writes `report.html` of all results in `out`: one file, with the pictures inside."""
+    sections = []
+    for name in EXPERIMENTS:
+        file, picture = out / f"{name}.json", out / f"{name}.png"
+        if file.is_file():
+            result = _read(file)
+            image = base64.b64encode(picture.read_bytes()).decode() if picture.is_file() else ""
+            sections.append({"result": result, "caption": caption(result), "image": image})
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(
+        sections=sections, evidence=EVIDENCE, made=machine.now()
+    )
+    _write_text(out / REPORT, page)
+    return out / REPORT
+
+
+def _read(file: Path) -> Result:
+    values = json.loads(file.read_text())
+    for field in ("headings", "notes"):
+        values[field] = tuple(values[field])
+    for field in ("cells", "evidence"):
+        values[field] = tuple(tuple(row) for row in values[field])
+    return Result(**{**values, "records": tuple(values["records"])})
+
+
+def markdown(result: Result) -> str:
+    """The table, its notes, the picture and where every number is from."""
+    heading, *under = caption(result).splitlines()
+    parts = [f"## {heading}", *under, table(result.headings, result.cells)]
+    parts.append("\n".join(f"- {_inline(note)}" for note in result.notes))
+    parts.append(f"![{heading}]({result.name}.png)")
+    parts.append("### Where the numbers are from")
+    rows = [(*row[:-1], f"`{row[-1]}`") for row in result.evidence]
+    parts.append(table(EVIDENCE, rows))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column left, the others right."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(_inline(cell) for cell in line)} |" for line in lines)
+
+
+def _inline(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

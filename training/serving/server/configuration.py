@@ -1,0 +1,76 @@
+"""TF Serving's configuration files, as far as the embedded server follows them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from training.export import model_base
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model that is to be served."""
+
+    name: str
+    home: Path
+    policy: Any  # FileSystemStoragePathSourceConfig.ServableVersionPolicy
+    labels: Mapping[str, int]
+
+    def wanted(self) -> list[int]:
+        """The versions to have in memory, of those on disk."""
+        present = model_base.versions(self.home)
+        if self.policy.HasField("specific"):
+            return [version for version in present if version in self.policy.specific.versions]
+        if self.policy.HasField("all"):
+            return present
+        return present[-max(1, self.policy.latest.num_versions) :]
+
+
+def models(file: Path) -> dict[str, Model]:
+    """The models of a `models.config`.
+
+    Raises:
+        ValueError: If the file is no such configuration.
+        OSError: If it cannot be read.
+    """
+    try:
+        parsed = text_format.Parse(file.read_text(), model_server_config_pb2.ModelServerConfig())
+    except text_format.ParseError as error:
+        raise ValueError(f"{file} is no models.config: {error}") from error
+    return {
+        model.name: Model(
+            model.name,
+            Path(model.base_path),
+            model.model_version_policy,
+            dict(model.version_labels),
+        )
+        for model in parsed.model_config_list.config
+    }
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests are put together; the names and meanings of TF Serving's file."""
+
+    max_batch_size: int = 16
+    batch_timeout_micros: int = 2000
+    num_batch_threads: int = 2
+    max_enqueued_batches: int = 16
+
+
+def batching(file: Path) -> Batching:
+    """A batching parameters file: lines such as `max_batch_size { value: 16 }`."""
+    found = re.findall(r"(\w+)\s*\{\s*value:\s*(\d+)\s*\}", file.read_text())
+    values = {key: int(value) for key, value in found if key in Batching.__annotations__}
+    if not values:
+        raise ValueError(
+            f"{file} has no batching parameters such as 'max_batch_size {{ value: 16 }}'."
+        )
+    return Batching(**values)

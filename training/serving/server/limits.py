@@ -1,0 +1,39 @@
+"""How much one request, and all of them together, may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from training.serving.server.errors import ServingError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Encoded images have a limit of their own, in the exported graph."""
+
+    request_bytes: int = 32 * 1024**2
+    batch: int = 64  # images in one request
+    pixels: int = 2**25  # of all images in a request of raw pixels
+    concurrent: int = 64  # requests that are worked on
+    seconds: float = 30.0  # until an answer, where the caller gives no deadline
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Checks an input's shape: (N,) of image files, (N, H, W, C) of pixels.
+
+        Raises:
+            ServingError: If it is more than allowed.
+        """
+        if shape[0] > self.batch:
+            raise self.exceeded(f"{shape[0]} images; at most {self.batch} go in one request")
+        pixels = 1
+        for size in shape[:-1]:
+            pixels *= size
+        if len(shape) == 4 and pixels > self.pixels:
+            raise self.exceeded(f"{pixels} pixels; at most {self.pixels} go in one request")
+
+    @staticmethod
+    def exceeded(message: str) -> ServingError:
+        return ServingError(StatusCode.RESOURCE_EXHAUSTED, f"Too large a request: {message}.")

@@ -1,0 +1,189 @@
+"""The versions in memory: loaded, warmed up, exchanged under load, let go."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from training.export import warmup_requests
+from training.serving.server import configuration
+from training.serving.server.errors import ServingError
+from training.serving.server.metrics import Metrics
+
+logger = logging.getLogger("training.serving")
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One version of one model, ready to compute. In-flight requests keep it in memory."""
+
+    name: str
+    number: int
+    loaded: Any  # holds the variables
+    definitions: Any  # {signature: SignatureDef}, as in the file
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        function = self.loaded.signatures[signature]
+        outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+def load(name: str, number: int, path: Path) -> Version:
+    """Loads a version and replays its warm-up requests."""
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    definitions = {
+        key: value
+        for key, value in saved.meta_graphs[0].signature_def.items()
+        if not key.startswith("__")
+    }
+    version = Version(name, number, tf.saved_model.load(path), MappingProxyType(definitions))
+    for record in tf.data.TFRecordDataset(
+        [str(file) for file in [path / warmup_requests.FILE] if file.is_file()]
+    ):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        if log.HasField("classify_log"):
+            request = log.classify_log.request
+            examples = [e.SerializeToString() for e in request.input.example_list.examples]
+            inputs = {"inputs": np.array(examples, dtype=object)}
+        else:
+            request = log.predict_log.request
+            inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+        version.run(request.model_spec.signature_name, inputs)
+    return version
+
+
+class Models:
+    """What is served, kept in step with the configuration file and the disk.
+
+    Args:
+        config: A `models.config`.
+        metrics: Told how many versions are in memory.
+    """
+
+    def __init__(self, config: Path, metrics: Metrics) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._models: dict[str, configuration.Model] = {}
+        self._versions: dict[tuple[str, int], Version] = {}  # replaced, never changed
+        self._failures: dict[tuple[str, int], tuple[int, str]] = {}  # (folder's time, why)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, poll_seconds: float) -> None:
+        """Loads what there is, then looks for changes again and again."""
+        self.refresh()
+        self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _poll(self, seconds: float) -> None:
+        while not self._stopping.wait(seconds):
+            try:
+                self.refresh()
+            except (OSError, ValueError) as error:
+                logger.error("%s: %s; what was served stays served", self._config, error)
+
+    def refresh(self) -> None:
+        """Loads versions that are to be served; then drops those that no longer are.
+
+        New labels count when their versions are in memory, so that no request falls between.
+        """
+        models = configuration.models(self._config)
+        wanted = {
+            (model.name, number): model.home / str(number)
+            for model in models.values()
+            for number in model.wanted()
+        }
+        for key, path in wanted.items():
+            if key in self._versions or self._stopping.is_set():
+                continue
+            changed = path.stat().st_mtime_ns
+            if self._failures.get(key, (None, ""))[0] == changed:
+                continue
+            try:
+                version = load(*key, path)
+            except (OSError, ValueError, KeyError, DecodeError, tf.errors.OpError) as error:
+                self._failures[key] = (changed, str(error))
+                logger.error("%s version %d cannot be loaded: %s", *key, error)
+                continue
+            self._failures.pop(key, None)
+            self._versions = self._versions | {key: version}
+            logger.info("%s version %d is served", *key)
+        self._models = models
+        # A model none of whose wanted versions could be loaded keeps those that it has.
+        working = {name for name, number in wanted if (name, number) in self._versions}
+        dropped = [
+            key
+            for key in self._versions
+            if key not in wanted and (key[0] in working or key[0] not in models)
+        ]
+        if dropped:
+            self._versions = {k: v for k, v in self._versions.items() if k not in dropped}
+            gc.collect()
+            for key in dropped:
+                logger.info("%s version %d is no longer served", *key)
+        for name in models:
+            self._metrics.loaded.labels(name).set(sum(key[0] == name for key in self._versions))
+
+    def find(self, name: str, version: int | None = None, label: str | None = None) -> Version:
+        """A version by number or label; by neither, the newest in memory.
+
+        Raises:
+            ServingError: NOT_FOUND.
+        """
+        versions, models = self._versions, self._models
+        if label:
+            version = models[name].labels.get(label) if name in models else None
+            if version is None:
+                raise _not_found(f"Latest({name}), with label {label!r}")
+        if version is None:
+            numbers = [number for other, number in versions if other == name]
+            if not numbers:
+                raise _not_found(f"Latest({name})")
+            version = max(numbers)
+        if (name, version) not in versions:
+            raise _not_found(f"Specific({name}, {version})")
+        return versions[name, version]
+
+    def known(self, name: str) -> bool:
+        return name in self._models
+
+    def states(self, name: str) -> list[tuple[int, str, str]]:
+        """(version, state of ModelVersionStatus, error) of each version.
+
+        Raises:
+            ServingError: NOT_FOUND.
+        """
+        if not self.known(name):
+            raise ServingError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
+        loaded = [(number, "AVAILABLE", "") for other, number in self._versions if other == name]
+        failed = [
+            (number, "END", why)
+            for (other, number), (_, why) in self._failures.items()
+            if other == name
+        ]
+        return sorted(loaded + failed, reverse=True)
+
+    def ready(self) -> bool:
+        """Whether every model of the configuration has a version in memory."""
+        return all(any(key[0] == name for key in self._versions) for name in self._models)
+
+
+def _not_found(what: str) -> ServingError:
+    return ServingError(StatusCode.NOT_FOUND, f"Servable not found for request: {what}")

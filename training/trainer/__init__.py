@@ -1,0 +1,1 @@
+"""The run: training from the newest checkpoint to a finished model."""

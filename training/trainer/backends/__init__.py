@@ -1,0 +1,1 @@
+"""How TensorFlow, JAX and PyTorch feed and compile a training step."""

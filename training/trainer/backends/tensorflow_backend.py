@@ -1,0 +1,128 @@
+"""Training on TensorFlow: tf.data feeds, tf.distribute divides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.common import environment
+from training.common.errors import WorkerLostError
+from training.config.recipes import Recipe
+from training.data.batches import eval_batches, train_batches
+from training.data.splits import Split
+from training.models import networks
+from training.models.fused_batch_norm import fused
+from training.trainer.backends import distribution
+from training.trainer.callbacks.standard import Clock, History, Rate
+from training.trainer.callbacks.tensorboard_log import Events
+from training.trainer.learning_rate import Controller
+
+if TYPE_CHECKING:
+    from training.config.jobs import Job
+
+
+class TensorFlowEngine:
+    """Implements `training.trainer.backends.backend.Engine`.
+
+    Args:
+        strategy: What to train on; `None` is this machine's first device. The recipe's batch is
+            divided among the replicas.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
+        self.chief = distribution.is_chief(self.strategy)
+        self.workers = distribution.workers(self.strategy)
+        with self.strategy.scope():
+            self.builds_metrics = tf.distribute.has_strategy()
+
+    def check(self, job: Job) -> None:
+        environment.check_training()
+        if job.recipe.batch_size % self.replicas:
+            raise ValueError(
+                f"batch_size is divided among all replicas: {job.recipe.batch_size} cannot be "
+                f"divided by {self.replicas}."
+            )
+        synchronized = self.replicas > 1 and job.recipe.batch_norm == "synchronized"
+        if synchronized and networks.scans(job.architecture, job.recipe):
+            raise ValueError(distribution.LOOPS_CANNOT_SYNCHRONIZE)
+        if job.recipe.jit and job.recipe.scan:
+            raise ValueError("XLA cannot compile a loop of units: set scan=false, or jit=false.")
+
+    def versions(self) -> dict[str, str]:
+        return {"tensorflow": tf.__version__}
+
+    def accelerators(self) -> list[str]:
+        devices = [*tf.config.list_physical_devices("GPU"), *tf.config.list_physical_devices("TPU")]
+        details = tf.config.experimental.get_device_details
+        return [details(device).get("device_name", device.device_type) for device in devices]
+
+    def scope(self) -> AbstractContextManager:
+        return self.strategy.scope()
+
+    @contextmanager
+    def readable_errors(self, job: Job) -> Iterator[None]:
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            raise WorkerLostError(
+                "Another worker of this run is gone. Start the same command again on every worker: "
+                "the run goes on from its last checkpoint."
+            ) from error
+        except (
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+            tf.errors.DataLossError,
+        ) as error:
+            raise OSError(
+                f"The images of {job.dataset} ({job.data_dir or 'the default data directory'}) "
+                f"cannot be read: {error.message}"
+            ) from error
+
+    def model(self, network: keras.Model, recipe: Recipe) -> keras.Model:
+        model = distribution.distributed(fused(network))
+        if self.replicas > 1 and recipe.batch_norm == "synchronized":
+            distribution.synchronize_batch_norm(model)
+        return model
+
+    def jit_compile(self, recipe: Recipe) -> bool:
+        return recipe.jit
+
+    def rate(self, clock: Clock, controller: Controller) -> Rate:
+        return Rate(clock, controller)
+
+    def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
+        found: list[keras.callbacks.Callback] = []
+        if recipe.batch_norm == "per_replica" and self.replicas > 1:
+            found.append(distribution.AverageMovingStatistics())
+        if self.chief:
+            found.append(Events(history))
+        return found
+
+    def training_input(
+        self, model: keras.Model, split: Split, job: Job, mean: np.ndarray, size: int, rate: Rate
+    ) -> tuple[Any, int]:
+        batches = train_batches(
+            split,
+            augmentation=job.recipe.augmentation,
+            batch_size=job.recipe.batch_size,
+            mean=mean,
+            seed=job.seed,
+            first_step=rate.clock.step,
+            image_size=size,
+        )
+        return batches, 1
+
+    def evaluation_input(
+        self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
+    ) -> Any:
+        return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
+
+    def validation_batch_size(self, examples: int, at_most: int) -> int:
+        return distribution.evaluation_batch_size(examples, at_most, self.replicas)

@@ -1,0 +1,1 @@
+"""Keras callbacks of a run; each has a JSON `state` that checkpoints save."""
