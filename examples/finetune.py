@@ -24,7 +24,7 @@ from examples import common, image_folder, stickers
 from keras_resnet import Architecture
 from keras_resnet.architectures import STEMS, TABLE
 from keras_resnet.weights import Row
-from training.common.files import replacing
+from training.common.files import atomic_write
 
 SUMMARY = (
     "Fine-tunes a net with published weights, and its plain twin, on a folder of class folders of "
@@ -258,7 +258,7 @@ def run(options: argparse.Namespace) -> None:
     numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
     first = {net: runs[0] for net, runs in outcomes.items()}
     shown = data(options.seeds[0])
-    with replacing(options.out / MODEL) as temporary:
+    with atomic_write(options.out / MODEL) as temporary:
         first["residual"].model.save(temporary)
     (options.out / LABELS).write_text("\n".join(folder.classes) + "\n", encoding="utf-8")
     title = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from training.common.files import replacing
+from training.common.files import atomic_write
 
 Row = Mapping[str, float]
 # Fig. 6: plain nets left, residual nets right; a colour per depth, thin for training.
@@ -50,5 +50,5 @@ def panels(panels: Mapping[str, Mapping[str, Sequence[Row]]], path: Path) -> Non
 def save(figure: Figure, path: Path) -> None:
     """Writes the PNG whole or not at all."""
     FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -1,21 +1,22 @@
-"""Files that are whole or not there; directories that are one process's."""
+"""Files that are complete or absent, their digests, and locks that end with their process."""
 
 from __future__ import annotations
 
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; renamed to `path` when the block ends without an error."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which replaces `path` if the block raises nothing."""
     temporary = path.with_name(f".writing-{path.name}")
     try:
         yield temporary
@@ -26,25 +27,36 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n")
+def write_text(path: Path, text: str) -> None:
+    """Writes the text in UTF-8, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes the values as indented JSON, atomically."""
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
-    """Writes the rows, of which the first is the heading."""
+    """Writes the rows, the first of which is the heading, atomically."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text(path, text.getvalue())
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of the file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def claimed(lock: Path) -> Iterator[None]:
-    """Keeps a second run out of the lock's directory; it goes with the process, however that ends.
+def exclusive_lock(lock: Path) -> Iterator[None]:
+    """Holds the lock file; the operating system releases it even when the process is killed.
 
     Raises:
-        OSError: If another process trains there, or the directory cannot be written.
+        OSError: If another process holds the lock, or the file cannot be written.
     """
     with lock.open("w") as file:
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.common.files import replacing
+from training.common.files import atomic_write
 from training.data.splits import ArraySplit, Dataset
 
 NAMES = ("cifar10", "digits")  # the data sets that are arrays
@@ -52,7 +52,7 @@ def write(dataset: Dataset, directory: Path, max_mib: float = 60.0) -> list[Path
         zip(*(np.array_split(array, parts) for array in arrays.values()), strict=True)
     ):
         path = directory / f"{dataset.name}-{part:05d}-of-{parts:05d}.npz"
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 class_names=np.array(dataset.class_names),

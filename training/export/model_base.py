@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.common.files import replacing, write_json
+from training.common.files import write_json, write_text
 
 Labels = dict[str, list[int]]  # a label's versions, the present one first
 
@@ -123,8 +123,7 @@ def _changing(base: Path) -> Iterator[dict[str, Labels]]:
         yield state
         write_json(base / STATE, state)
         for file, root in ((CONFIG, IN_CONTAINER), (LOCAL_CONFIG, str(base.resolve()))):
-            with replacing(base / file) as temporary:
-                temporary.write_text(config(state, root))
+            write_text(base / file, config(state, root))
 
 
 def config(state: dict[str, Labels], root: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnet
+from training.common.files import sha256
 from training.data import sample_images
 from training.export import model_base, warmup_requests
 from training.export.fused_inference import fused
@@ -106,7 +106,7 @@ def export(
             **(extras(network, encoded, version) if extras else {}),
         }
         facts["sha256"] = {
-            str(path.relative_to(version)): hashlib.sha256(path.read_bytes()).hexdigest()
+            str(path.relative_to(version)): sha256(path)
             for path in sorted(version.rglob("*"))
             if path.is_file()
         }

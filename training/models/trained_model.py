@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -17,6 +16,7 @@ import numpy as np
 import keras_resnet
 from keras_resnet import architectures, weights
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
+from training.common.files import sha256
 from training.data import augmentation as augment
 from training.data.resizing import Resizing
 
@@ -87,7 +87,7 @@ def from_file(
         labels = [str(i) for i in range(model.output_shape[-1])]
     facts = {
         "network": job.get("network", model.name),
-        "weights": {"file": file.name, "sha256": _sha256(file)},
+        "weights": {"file": file.name, "sha256": sha256(file)},
         "trained_on": job.get("dataset"),
         "test_error": {k: result[k] for k in ("test_error", "test_examples") if k in result},
         "convention": convention or "raw pixels, 0..255",
@@ -148,7 +148,7 @@ def from_weights(
     )
     facts = {
         "network": network,
-        "weights": {**published, "file": path.name, "sha256": _sha256(path)},
+        "weights": {**published, "file": path.name, "sha256": sha256(path)},
         "convention": {"name": convention, **asdict(CONVENTIONS[convention])},
     }
     return ServedModel(model, resizing, tuple(labels or _class_ids(model.output_shape[-1])), facts)
@@ -197,7 +197,3 @@ def _class_ids(classes: int) -> list[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

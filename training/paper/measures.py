@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from training.common import machine
-from training.common.files import write_json
+from training.common.files import sha256, write_json
 from training.data import datasets
 from training.data.splits import Dataset
 from training.evaluation import report
@@ -91,7 +90,7 @@ def together(runs: Sequence[Run], protocol: str, data: Data, directory: Path) ->
         OSError: If the data or a model cannot be read.
     """
     files = [run.directory / "model.keras" for run in runs]
-    hashes = [_sha256(file) for file in files]
+    hashes = [sha256(file) for file in files]
     summary = directory / report.SUMMARY
     if summary.is_file():
         known = json.loads(summary.read_text())
@@ -115,7 +114,7 @@ def together(runs: Sequence[Run], protocol: str, data: Data, directory: Path) ->
 def responses(run: Run, data: Data) -> Mapping[str, Any]:
     """Fig. 7 of one run over all test images: layers, standard deviations; computed once."""
     model_file = run.directory / "model.keras"
-    digest = _sha256(model_file)
+    digest = sha256(model_file)
     file = run.directory / RESPONSES
     if file.is_file():
         known = json.loads(file.read_text())
@@ -135,8 +134,3 @@ def responses(run: Run, data: Data) -> Mapping[str, Any]:
     }
     write_json(file, values)
     return values
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import keras_resnet
 from keras_resnet import architectures
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS, PRETRAINED
-from training.common.files import replacing, write_json
+from training.common.files import atomic_write, sha256, write_json
 from training.data import datasets
 from training.data.pixel_mean import pixel_mean
 from training.data.splits import Dataset
@@ -64,7 +63,7 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
     finished = keras.models.load_model(run.directory / "model.keras", compile=False)
     architecture = architectures.get(run.job.network)
     network = keras_resnet.ResNet(architecture, weights=run.directory / "model.keras")
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         network.save_weights(temporary)
         size = temporary.stat().st_size
         if size > LARGEST:
@@ -72,7 +71,7 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
         again = keras_resnet.ResNet(architecture, weights=temporary)
         _compare(again, finished, dataset.test.images, mean)
     found = evaluate([finished], dataset, "single")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = sha256(file)
     write_json(facts_file, _facts(run, found.top1_error, found.top5_error, found.examples, digest))
     row = (
         f'_cifar10("{run.job.network}", {found.top1_error:.2f}, {found.top5_error:.2f}, "{digest}")'
@@ -101,7 +100,7 @@ def _mean(dataset: Dataset, out: Path) -> np.ndarray:
     path = out / str(CONVENTIONS[DATA_SET].mean)
     if not path.is_file():
         out.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, mean)
     elif not np.array_equal(np.load(path), mean):
         raise ValueError(f"{path} is not the mean of these training images.")

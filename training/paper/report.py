@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from training.common import machine
-from training.common.files import replacing, write_json
+from training.common.files import write_json, write_text
 from training.paper.experiments import EXPERIMENTS
 from training.paper.figures import caption
 from training.paper.provenance import EVIDENCE
@@ -49,8 +49,8 @@ def claim(out: Path, name: str, selection: Mapping[str, Any]) -> None:
 
 def write(result: Result, out: Path) -> None:
     """Writes `<name>.csv`, `<name>.md` and `<name>.json`; the PNG is there already."""
-    _write_text(out / f"{result.name}.csv", _csv(result.records))
-    _write_text(out / f"{result.name}.md", markdown(result))
+    write_text(out / f"{result.name}.csv", _csv(result.records))
+    write_text(out / f"{result.name}.md", markdown(result))
     write_json(out / f"{result.name}.json", asdict(result))
 
 
@@ -73,7 +73,7 @@ def write_report(out: Path) -> Path:
     page = environment.get_template("report.html.jinja").render(
         sections=sections, evidence=EVIDENCE, made=machine.now()
     )
-    _write_text(out / REPORT, page)
+    write_text(out / REPORT, page)
     return out / REPORT
 
 
@@ -115,8 +115,3 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

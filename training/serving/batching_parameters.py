@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from training.common.files import replacing
+from training.common.files import write_text
 from training.data import sample_images
 
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -61,5 +61,4 @@ batch_timeout_micros {{ value: {round(1e6 * wait)} }}
 num_batch_threads {{ value: {os.cpu_count()} }}
 max_enqueued_batches {{ value: 16 }}
 """
-    with replacing(file) as temporary:
-        temporary.write_text(text)
+    write_text(file, text)

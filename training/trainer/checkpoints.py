@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from training.common.files import replacing
+from training.common.files import atomic_write
 
 FILE_NAME = re.compile(r"step-(\d{9})\.npz")
 KEPT = 2  # the newest, and the one before in case the newest is damaged
@@ -81,7 +81,7 @@ def save(directory: Path, step: int, arrays: dict[str, np.ndarray], state: dict[
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
     except OSError as error:
         raise OSError(

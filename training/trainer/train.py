@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_resnet import analysis
 from training.common import machine
-from training.common.files import claimed, replacing, write_json
+from training.common.files import atomic_write, exclusive_lock, write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.data import datasets, pixel_mean, probes
@@ -90,7 +90,7 @@ def train(
     if record_gradients and strategy is not None and strategy.num_replicas_in_sync > 1:
         raise ValueError("Gradients are recorded on one device: give --strategy one.")
     workdir.mkdir(parents=True, exist_ok=True)
-    with claimed(workdir / ".lock") if engine.chief else nullcontext():
+    with exclusive_lock(workdir / ".lock") if engine.chief else nullcontext():
         if engine.chief:
             _describe(job, workdir, engine)
         keras.utils.set_random_seed(job.seed)
@@ -283,7 +283,7 @@ def _finish(
 
 
 def _write(outcome: Outcome, dataset: Dataset, workdir: Path, engine: Engine) -> None:
-    with replacing(outcome.model_file) as temporary:
+    with atomic_write(outcome.model_file) as temporary:
         outcome.model.save(temporary)
     try:
         from training.common import figures  # matplotlib's, which nothing else here needs

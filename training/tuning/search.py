@@ -14,7 +14,7 @@ import keras_tuner
 
 from keras_resnet.search_space import Field
 from keras_resnet.tuning import declare
-from training.common.files import claimed
+from training.common.files import exclusive_lock
 from training.config.jobs import Job
 from training.data import datasets
 from training.tuning import fingerprint, oracles, records, report, space
@@ -97,7 +97,7 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     name = os.environ.get("KERASTUNER_TUNER_ID", "tuner0")
-    with claimed(directory / f".{name}.lock"):
+    with exclusive_lock(directory / f".{name}.lock"):
         job, images = with_validation(plan.job)
         plan = replace(plan, job=job)
         fingerprint.claim(directory, _described(plan, images), first=not is_worker())

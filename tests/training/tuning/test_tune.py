@@ -16,7 +16,7 @@ import pytest
 from launch import CHECKOUT, finish, free_ports, run
 
 from training.cli import main
-from training.common.files import claimed
+from training.common.files import exclusive_lock
 from training.tuning import records
 
 NET = ("--network=resnet8", "--fix=n=1", "--fix=width=0.5", "--fix=zero_init_residual=false")
@@ -155,7 +155,7 @@ def test_another_search_in_the_same_directory_is_refused(search, changed, words,
 
 def test_two_searches_in_one_directory_the_second_refuses(search, capsys):
     path, _ = search
-    with claimed(path / ".tuner0.lock"):
+    with exclusive_lock(path / ".tuner0.lock"):
         assert main([*THREE, f"--workdir={path}"]) == 1
     assert "Another process" in capsys.readouterr().err
 

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from training.common.errors import DivergedError, PreemptedError
-from training.common.files import replacing
+from training.common.files import write_text
 from training.trainer import checkpoints
 from training.trainer.learning_rate import Controller
 
@@ -136,8 +136,7 @@ def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({k: int(v) if float(v).is_integer() else v for k, v in row.items()})
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue())
+    write_text(path, text.getvalue())
 
 
 class Checkpoints(keras.callbacks.Callback):
