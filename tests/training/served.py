@@ -23,7 +23,7 @@ import keras_resnet
 from training.data.resizing import Resizing
 from training.export import model_base
 from training.export.saved_model import export
-from training.models.trained_model import ServedModel
+from training.models.trained_model import TrainedModel
 
 CHECKOUT = Path(__file__).parents[2]
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -34,7 +34,9 @@ def tiny(seed=0):
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((32, 32, 3), name="pixels")
     centred = keras.layers.Rescaling(1 / 64, offset=-2)(pixels)
-    return ServedModel(keras_resnet.CifarResNet(8, input_tensor=centred), Resizing(32, 32), CLASSES)
+    return TrainedModel(
+        keras_resnet.CifarResNet(8, input_tensor=centred), Resizing(32, 32), CLASSES
+    )
 
 
 @functools.cache

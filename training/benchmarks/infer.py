@@ -122,7 +122,7 @@ def _exported(base: Path) -> Path:
     from training.data.resizing import Resizing
     from training.export import other_runtimes
     from training.export.saved_model import export
-    from training.models.trained_model import ServedModel
+    from training.models.trained_model import TrainedModel
 
     version = base / "resnet50" / "1"
     if version.is_dir():
@@ -131,7 +131,7 @@ def _exported(base: Path) -> Path:
     centred = keras.layers.Normalization(mean=[127.5] * 3, variance=[64.0**2] * 3)(pixels)
     model = keras_resnet.ResNet50(weights=None, input_tensor=centred)
     labels = tuple(map(str, range(CLASSES)))
-    served = ServedModel(model, Resizing(SIZE, SIZE), labels)
+    served = TrainedModel(model, Resizing(SIZE, SIZE), labels)
 
     def others(network: keras.Model, encoded: Any, version: Path) -> dict[str, Any]:
         formats = [

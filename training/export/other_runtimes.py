@@ -21,7 +21,7 @@ from training.data.batches import eval_batches
 from training.data.splits import Dataset, Split
 from training.export.fused_inference import fused
 from training.export.signatures import Signatures
-from training.models.trained_model import ServedModel
+from training.models.trained_model import TrainedModel
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -60,7 +60,7 @@ def write(
     *,
     formats: Sequence[str],
     images: Path | None,
-    served: ServedModel,
+    served: TrainedModel,
     dataset: Dataset | None = None,
 ) -> dict[str, Any]:
     """Writes `version/runtimes/` with a file per format and `parity.json`.
@@ -110,7 +110,7 @@ def write(
     return {"runtimes": report}
 
 
-def test_error(predict: Predict, served: ServedModel, test: Split) -> float:
+def test_error(predict: Predict, served: TrainedModel, test: Split) -> float:
     """Per cent of a split's images, all of them, whose best class is wrong."""
     wrong = 0
     for pixels, labels in eval_batches(
@@ -205,7 +205,7 @@ def _litert(file: Path) -> Predict:
     return lambda pixels: np.stack([one(image) for image in pixels])
 
 
-def _calibration(served: ServedModel, images: Path | None, dataset: Dataset | None) -> np.ndarray:
+def _calibration(served: TrainedModel, images: Path | None, dataset: Dataset | None) -> np.ndarray:
     """Images such as the network will see; with others int8 loses far more than need be."""
     size, channels = served.resizing.crop, served.model.input_shape[-1]
     if images is not None:
@@ -218,7 +218,7 @@ def _calibration(served: ServedModel, images: Path | None, dataset: Dataset | No
     return next(batches.as_numpy_iterator())[0]
 
 
-def _pixels(served: ServedModel, encoded: Sequence[bytes]) -> np.ndarray:
+def _pixels(served: TrainedModel, encoded: Sequence[bytes]) -> np.ndarray:
     """Image files as the network takes them: (N, S, S, C) float32."""
     limit = np.iinfo(np.int64).max
     module = Signatures(served.model, served.resizing, served.labels, top=1, max_pixels=limit)

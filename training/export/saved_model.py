@@ -24,7 +24,7 @@ from training.data import sample_images
 from training.export import model_base, warmup_requests
 from training.export.fused_inference import fused
 from training.export.signatures import Signatures
-from training.models.trained_model import ServedModel
+from training.models.trained_model import TrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def export(
-    served: ServedModel,
+    served: TrainedModel,
     name: str,
     base: Path,
     *,
@@ -141,7 +141,7 @@ def _network(model: keras.Model) -> tuple[keras.Model, str]:
     return keras.Model(folded.input, [folded.output, head.input], name=model.name), note
 
 
-def _compare(served: ServedModel, version: Path, encoded: Sequence[bytes]) -> float:
+def _compare(served: TrainedModel, version: Path, encoded: Sequence[bytes]) -> float:
     """The largest difference of the written model's probabilities from the Keras model's.
 
     Raises:

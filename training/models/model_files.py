@@ -10,7 +10,7 @@ import numpy as np
 
 from training.data.splits import ArraySplit, Dataset, FileSplit
 from training.models import trained_model
-from training.models.trained_model import ServedModel
+from training.models.trained_model import TrainedModel
 
 
 def load(
@@ -19,7 +19,7 @@ def load(
     weights: str | None = None,
     convention: str | None = None,
     labels: Sequence[str] | None = None,
-) -> list[ServedModel]:
+) -> list[TrainedModel]:
     """`.keras` files, such as `train` writes, or one network of the table with weights.
 
     Args:
@@ -47,7 +47,7 @@ def load(
     return nets
 
 
-def names(nets: Sequence[ServedModel]) -> list[str]:
+def names(nets: Sequence[TrainedModel]) -> list[str]:
     """Each net's name, with a number where several have the same."""
     given = [str(net.facts["network"]) for net in nets]
     return [

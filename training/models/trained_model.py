@@ -28,7 +28,7 @@ WHOLE = re.compile(r"whole (\d+)x\1")  # small images, as they are
 
 
 @dataclass(frozen=True, eq=False)
-class ServedModel:
+class TrainedModel:
     """What `export` writes."""
 
     model: keras.Model  # raw pixels 0..255 (N, S, S, C) -> probabilities (N, K)
@@ -59,7 +59,7 @@ class ServedModel:
 
 def from_file(
     file: Path, labels: Sequence[str] | None = None, convention: str | None = None
-) -> ServedModel:
+) -> TrainedModel:
     """A `.keras` file: one that `train` wrote, with its `result.json` beside it, or another.
 
     Args:
@@ -96,7 +96,7 @@ def from_file(
     # Photographs are tested on the centre of a larger one; other images have their size.
     photographs = convention is not None or job.get("dataset") in ("imagenet2012", "folder")
     side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if photographs else size
-    return ServedModel(model, Resizing(side, size), tuple(labels), facts)
+    return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
 
 
 def from_weights(
@@ -104,7 +104,7 @@ def from_weights(
     source: str,
     labels: Sequence[str] | None = None,
     convention: str | None = None,
-) -> ServedModel:
+) -> TrainedModel:
     """A network of the table with published weights, or with those of a file.
 
     Args:
@@ -151,7 +151,7 @@ def from_weights(
         "weights": {**published, "file": path.name, "sha256": sha256(path)},
         "convention": {"name": convention, **asdict(CONVENTIONS[convention])},
     }
-    return ServedModel(model, resizing, tuple(labels or _class_ids(model.output_shape[-1])), facts)
+    return TrainedModel(model, resizing, tuple(labels or _class_ids(model.output_shape[-1])), facts)
 
 
 def protocol_resizing(protocol: str) -> Resizing:

@@ -24,7 +24,7 @@ from training.export import model_base
 from training.export import saved_model as exporting
 from training.export.saved_model import export
 from training.models import trained_model
-from training.models.trained_model import ServedModel
+from training.models.trained_model import TrainedModel
 
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -39,7 +39,7 @@ def served(resizing=None, channels=3, seed=0):
     centred = keras.layers.Normalization(
         axis=(1, 2, 3), mean=mean, variance=np.full(shape, 3600.0), name="mean_subtraction"
     )(pixels)
-    return ServedModel(keras_resnet.CifarResNet(8, input_tensor=centred), resizing, CLASSES)
+    return TrainedModel(keras_resnet.CifarResNet(8, input_tensor=centred), resizing, CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_a_norm_that_cannot_be_folded_is_kept(tmp_path):
     pooled = base.model.get_layer("avg_pool").output
     x = keras.layers.BatchNormalization(name="head_bn")(pooled)
     model = keras.Model(base.model.input, keras.layers.Dense(10, activation="softmax")(x))
-    version = export(ServedModel(model, Resizing(32, 32), CLASSES), "net", tmp_path)
+    version = export(TrainedModel(model, Resizing(32, 32), CLASSES), "net", tmp_path)
     facts = json.loads((version / "assets" / "model.json").read_text())
     assert "head_bn follows avg_pool" in facts["batch_norm"]
 
@@ -280,12 +280,12 @@ def test_names_that_are_no_names(tmp_path, name):
 def test_models_that_give_no_probabilities_are_refused(tmp_path):
     model = served().model
     with pytest.raises(ValueError, match="ends in probabilities"):
-        ServedModel(keras.Model(model.input, model.layers[-3].output), Resizing(32, 32), CLASSES)
+        TrainedModel(keras.Model(model.input, model.layers[-3].output), Resizing(32, 32), CLASSES)
     logits = keras_resnet.CifarResNet(8, classifier_activation=None)
     with pytest.raises(ValueError, match="softmax"):
-        export(ServedModel(logits, Resizing(32, 32), CLASSES), "net", tmp_path)
+        export(TrainedModel(logits, Resizing(32, 32), CLASSES), "net", tmp_path)
     with pytest.raises(ValueError, match="10 classes; given 2 labels"):
-        ServedModel(model, Resizing(32, 32), ("a", "b"))
+        TrainedModel(model, Resizing(32, 32), ("a", "b"))
 
 
 # What a model is made from
@@ -420,7 +420,7 @@ def trained():
     mean = np.load(keras_resnet.preprocessing.PRETRAINED / "cifar10_mean.npy")
     centred = keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=np.ones_like(mean))
     model = keras_resnet.ResNet20(weights="cifar10", input_tensor=centred(pixels))
-    return ServedModel(model, Resizing(32, 32), CLASSES)
+    return TrainedModel(model, Resizing(32, 32), CLASSES)
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino", "litert", "litert-int8"])
