@@ -31,13 +31,13 @@ CHANGES = ("iterations=7", "batch_size=16", "drops=[0.3, 0.6]", "weight_decay=0.
 
 
 def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
-    """Writes the losses and the weights after some steps on this backend's engine."""
+    """Writes the losses and the weights after some steps on this backend's backend."""
     import numpy as np
 
     from training.config import recipes
     from training.config.jobs import Job
     from training.data import datasets, pixel_mean
-    from training.trainer.backends.arrays_backend import ArraysEngine
+    from training.trainer.backends.jax_torch_backend import JaxTorchBackend
     from training.trainer.callbacks import standard
     from training.trainer.learning_rate import Controller
     from training.trainer.train import compiled
@@ -45,20 +45,20 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
     job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
     dataset = datasets.load("digits", data_dir)
-    engine = ArraysEngine(steps_per_call)
-    model = compiled(job, dataset, engine)
+    backend = JaxTorchBackend(steps_per_call)
+    model = compiled(job, dataset, backend)
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
     clock = standard.Clock(STEPS, epoch_steps=5)
-    rate = engine.rate(clock, Controller(recipe, STEPS))
+    rate = backend.rate(clock, Controller(recipe, STEPS))
     mean = pixel_mean.pixel_mean(dataset.train)
     losses = []
     for steps in (5, 2):
-        batches, at_once = engine.training_input(model, dataset.train, job, mean, 8, rate)
+        batches, at_once = backend.training_input(model, dataset.train, job, mean, 8, rate)
         history = model.fit(
             batches,
             steps_per_epoch=-(-steps // at_once),
-            validation_data=engine.evaluation_input(dataset.test, 217, 8, mean),
+            validation_data=backend.evaluation_input(dataset.test, 217, 8, mean),
             callbacks=[clock, rate],
             shuffle=False,
             verbose=0,
@@ -76,12 +76,12 @@ def main(steps_per_call: str, command: str, *arguments: str) -> int:
             compare(data_dir, Path(directory), number)
         return 0
     from training.cli import main as training
-    from training.trainer.backends import arrays_backend
+    from training.trainer.backends import jax_torch_backend
 
-    # As on an accelerator, where the engine itself takes many steps at once.
+    # As on an accelerator, where the backend itself takes many steps at once.
     (number,) = numbers
-    arrays_backend.ArraysEngine = functools.partial(
-        arrays_backend.ArraysEngine, steps_per_call=number
+    jax_torch_backend.JaxTorchBackend = functools.partial(
+        jax_torch_backend.JaxTorchBackend, steps_per_call=number
     )
 
     return training([command, *arguments])

@@ -117,12 +117,12 @@ def run(options: argparse.Namespace) -> None:
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
     assert job.architecture  # raises if there is none
 
-    from training.trainer.backends import backend  # after the arguments are known to be good
+    from training.trainer import backends  # after the arguments are known to be good
     from training.trainer.train import train
 
     if options.deterministic:
-        backend.make_deterministic()
-    strategy = backend.strategy(options.strategy)
+        backends.make_deterministic()
+    strategy = backends.strategy(options.strategy)
     outcome = train(
         job,
         workdir,
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> None:
         checkpoint_steps=options.checkpoint_steps,
         record_gradients=options.record_gradients,
     )
-    if backend.running(strategy).chief:
+    if backends.running(strategy).chief:
         print(
             f"{job.network} on {job.dataset}: test error {outcome.test_error:.2f} % "
             f"of {outcome.test_examples} images"

@@ -23,9 +23,9 @@ from training.data import datasets, pixel_mean, probes
 from training.data.splits import Dataset, Split
 from training.models import batch_norm_statistics, networks
 from training.models.gradient_checkpointing import rematerialized
+from training.trainer import backends
 from training.trainer import optimizer as optimization
-from training.trainer.backends import backend
-from training.trainer.backends.backend import Engine
+from training.trainer.backends.backend import Backend
 from training.trainer.callbacks import gradient_record, standard
 from training.trainer.callbacks.early_stopping import Stopping
 from training.trainer.callbacks.gradient_record import GradientRecord
@@ -67,7 +67,7 @@ def train(
 
     `job.json`, `recipe.json`, `history.csv`, `curve.png` (if matplotlib is installed), `events/`
     (TensorBoard; on TensorFlow), `checkpoints/`, `model.keras` (raw pixels in, probabilities out)
-    and `result.json`. Runs on the backend that Keras runs on: `training.trainer.backends.backend`.
+    and `result.json`. Runs on the backend that Keras runs on: `training.trainer.backends`.
 
     Args:
         job: What to train.
@@ -85,14 +85,14 @@ def train(
         OSError: If the data are missing or `workdir` cannot be written or is in use.
         training.common.errors.RunError: If the run ends early: diverged, preempted, a worker lost.
     """
-    engine = backend.running(strategy)
-    engine.check(job)
+    backend = backends.running(strategy)
+    backend.check(job)
     if record_gradients and strategy is not None and strategy.num_replicas_in_sync > 1:
         raise ValueError("Gradients are recorded on one device: give --strategy one.")
     workdir.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(workdir / ".lock") if engine.chief else nullcontext():
-        if engine.chief:
-            _describe(job, workdir, engine)
+    with exclusive_lock(workdir / ".lock") if backend.chief else nullcontext():
+        if backend.chief:
+            _describe(job, workdir, backend)
         keras.utils.set_random_seed(job.seed)
         keras.config.set_dtype_policy(job.recipe.precision)
         dataset = datasets.load(
@@ -109,9 +109,9 @@ def train(
 
             dataset, skipped = screening.screened(dataset)
         mean = pixel_mean.pixel_mean(dataset.train)
-        with engine.scope():
-            model = compiled(job, dataset, engine)
-        with engine.readable_errors(job):
+        with backend.scope():
+            model = compiled(job, dataset, backend)
+        with backend.readable_errors(job):
             rows = _fit(
                 model,
                 job,
@@ -121,32 +121,32 @@ def train(
                 checkpoint_steps,
                 pause_after,
                 record_gradients,
-                engine,
+                backend,
             )
-        _settle(model, job, dataset, mean, engine)
+        _settle(model, job, dataset, mean, backend)
         outcome = _finish(
-            model, job, dataset, mean, workdir, rows, len(skipped), look_at_test, engine
+            model, job, dataset, mean, workdir, rows, len(skipped), look_at_test, backend
         )
-        if engine.chief:
-            _write(outcome, dataset, workdir, engine)
+        if backend.chief:
+            _write(outcome, dataset, workdir, backend)
         return outcome
 
 
-def compiled(job: Job, dataset: Dataset, engine: Engine) -> keras.Model:
+def compiled(job: Job, dataset: Dataset, backend: Backend) -> keras.Model:
     scan = networks.scans(job.architecture, job.recipe)
     network = networks.trainable(job.architecture, dataset, scan)
     if job.recipe.rematerialize:
         network = rematerialized(network)
-    model = engine.model(network, job.recipe)
+    model = backend.model(network, job.recipe)
     model.compile(
         optimizer=optimization.optimizer(job.recipe),
         loss=optimization.loss(job.recipe),
         metrics=["accuracy"],
-        jit_compile=engine.jit_compile(job.recipe),
+        jit_compile=backend.jit_compile(job.recipe),
     )
     # Before the first step is traced, or its tracing would create the slots, and trace twice.
     model.optimizer.build(model.trainable_variables)
-    if not engine.builds_metrics:
+    if not backend.builds_metrics:
         # Keras makes the metrics' variables at their first use, and a checkpoint must find them
         # before; under a strategy `fit` itself does so ahead of the first step.
         model.compute_metrics(x=None, y=np.zeros(1), y_pred=np.zeros((1, model.output_shape[-1])))
@@ -163,7 +163,7 @@ def _fit(
     checkpoint_steps: int,
     pause_after: int | None,
     record_gradients: bool,
-    engine: Engine,
+    backend: Backend,
 ) -> list[dict[str, float]]:
     """`model.fit` from the newest checkpoint to the end; returns the history."""
     recipe = job.recipe
@@ -173,21 +173,21 @@ def _fit(
 
     clock = standard.Clock(total, epoch_steps)
     controller = Controller(recipe, total)
-    rate = engine.rate(clock, controller)
-    history = standard.History(workdir, clock, rate, write=engine.chief)
+    rate = backend.rate(clock, controller)
+    history = standard.History(workdir, clock, rate, write=backend.chief)
     saver = standard.Checkpoints(
         workdir / "checkpoints",
         clock,
         {"clock": clock, "rate": rate, "history": history},
         every=checkpoint_steps,
-        workers=engine.workers,
-        write=engine.chief,
+        workers=backend.workers,
+        write=backend.chief,
     )
     watching = [clock, rate, standard.Guard(clock, rate, saver)]
-    if engine.chief:
+    if backend.chief:
         watching.append(ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}"))
     stopping = Stopping(history, recipe.early_stopping, pause_after)
-    watching += [history, *engine.callbacks(recipe, history), saver, stopping]
+    watching += [history, *backend.callbacks(recipe, history), saver, stopping]
     if record_gradients:
         images, labels = probes.images(dataset.train, gradient_record.IMAGES, size)
         watching.append(GradientRecord(workdir, clock, images - mean, labels))
@@ -197,16 +197,16 @@ def _fit(
         logger.info("%s: going on from step %d of %d", workdir, clock.step, total)
 
     held_out = dataset.validation or dataset.test
-    validation = engine.evaluation_input(
+    validation = backend.evaluation_input(
         held_out,
-        engine.validation_batch_size(held_out.examples, recipe.batch_size),
+        backend.validation_batch_size(held_out.examples, recipe.batch_size),
         size,
         mean,
     )
     for epoch, epochs, steps in _stretches(clock, controller):
         if stopping.due:
             break
-        batches, at_once = engine.training_input(model, dataset.train, job, mean, size, rate)
+        batches, at_once = backend.training_input(model, dataset.train, job, mean, size, rate)
         model.fit(
             batches,
             initial_epoch=epoch,
@@ -224,7 +224,7 @@ def _stretches(clock: standard.Clock, controller: Controller) -> Iterator[tuple[
     """What is left as calls of `fit`: (first epoch, number of epochs, steps in each).
 
     The rest of an epoch that was cut, whole epochs, and the last epoch if the run ends within it.
-    One epoch while the warm-up lasts: an engine may then take more steps at once.
+    One epoch while the warm-up lasts: an backend may then take more steps at once.
     """
     while clock.step < clock.total_steps:
         epoch, within = divmod(clock.step, clock.epoch_steps)
@@ -237,7 +237,7 @@ def _stretches(clock: standard.Clock, controller: Controller) -> Iterator[tuple[
 
 
 def _settle(
-    model: keras.Model, job: Job, dataset: Dataset, mean: np.ndarray, engine: Engine
+    model: keras.Model, job: Job, dataset: Dataset, mean: np.ndarray, backend: Backend
 ) -> None:
     """What comes after the last step: averaged weights, exact statistics."""
     recipe = job.recipe
@@ -246,7 +246,7 @@ def _settle(
         optimizer.take_averages(model.trainable_variables)
     if recipe.ema or recipe.exact_batch_norm:
         size = networks.image_shape(job.architecture, dataset)[0]
-        batches = engine.evaluation_input(dataset.train, recipe.batch_size, size, mean)
+        batches = backend.evaluation_input(dataset.train, recipe.batch_size, size, mean)
         batch_norm_statistics.recompute(model, batches)
 
 
@@ -259,7 +259,7 @@ def _finish(
     rows: list[dict[str, float]],
     skipped_images: int,
     look_at_test: bool,
-    engine: Engine,
+    backend: Backend,
 ) -> Outcome:
     """Completes the model and measures its errors."""
     keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
@@ -268,7 +268,7 @@ def _finish(
     finished.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
     def error(split: Split) -> float:
-        images = engine.evaluation_input(split, job.recipe.batch_size, size)
+        images = backend.evaluation_input(split, job.recipe.batch_size, size)
         return 100 * (1 - finished.evaluate(images, return_dict=True, verbose=0)["accuracy"])
 
     return Outcome(
@@ -282,7 +282,7 @@ def _finish(
     )
 
 
-def _write(outcome: Outcome, dataset: Dataset, workdir: Path, engine: Engine) -> None:
+def _write(outcome: Outcome, dataset: Dataset, workdir: Path, backend: Backend) -> None:
     with atomic_write(outcome.model_file) as temporary:
         outcome.model.save(temporary)
     try:
@@ -300,12 +300,12 @@ def _write(outcome: Outcome, dataset: Dataset, workdir: Path, engine: Engine) ->
         "class_names": dataset.class_names,
         "train_examples": dataset.train.examples,
         "finished": machine.now(),
-        "hardware": machine.hardware(engine.accelerators()),
+        "hardware": machine.hardware(backend.accelerators()),
     }
     write_json(workdir / "result.json", result)
 
 
-def _describe(job: Job, workdir: Path, engine: Engine) -> None:
+def _describe(job: Job, workdir: Path, backend: Backend) -> None:
     """Writes what this run is, or checks that the directory's run is the same.
 
     Raises:
@@ -323,7 +323,7 @@ def _describe(job: Job, workdir: Path, engine: Engine) -> None:
                 f"{workdir} holds another run: it differs in {', '.join(different)}. Give another "
                 "--workdir, or the same arguments to go on with it."
             )
-        if not engine.versions().keys() <= found["versions"].keys():
+        if not backend.versions().keys() <= found["versions"].keys():
             raise ValueError(
                 f"{workdir} holds a run that began on another backend ({found['versions']}), which "
                 "draws other numbers. Give another --workdir, or that backend as KERAS_BACKEND."
@@ -332,7 +332,7 @@ def _describe(job: Job, workdir: Path, engine: Engine) -> None:
     versions = {
         "python": platform.python_version(),
         "keras": keras.__version__,
-        **engine.versions(),
+        **backend.versions(),
     }
     recipes.save(job.recipe, workdir / "recipe.json")
     write_json(described, {"job": mine, "versions": versions})

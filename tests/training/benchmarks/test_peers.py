@@ -16,7 +16,7 @@ from training.config import recipes
 from training.config.jobs import Job
 from training.data import sample_images
 from training.data.splits import Dataset
-from training.trainer.backends import backend
+from training.trainer import backends
 from training.trainer.train import compiled
 
 RNG = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def ours():
     """ResNet-8 as `python -m training train` compiles it."""
     keras.utils.set_random_seed(0)
     nothing = Dataset("noise", tuple("0123456789"), (32, 32, 3), None, None, None)
-    return compiled(Job("resnet8", "noise", recipes.Recipe()), nothing, backend.running())
+    return compiled(Job("resnet8", "noise", recipes.Recipe()), nothing, backends.running())
 
 
 def torch_twin(model):

@@ -14,7 +14,7 @@ from training.config.recipes import Recipe
 from training.data import array_files, datasets
 from training.data.draws import AUGMENTATIONS, Draws
 from training.data.splits import ArraySplit, Dataset
-from training.trainer.backends.arrays_backend import EvaluationBatches, PlannedRate
+from training.trainer.backends.jax_torch_backend import EvaluationBatches, PlannedRate
 from training.trainer.backends.several_steps import Source, crop
 from training.trainer.callbacks.standard import Clock
 from training.trainer.learning_rate import Controller

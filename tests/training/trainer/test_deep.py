@@ -15,7 +15,7 @@ from training.models import batch_norm_statistics, networks
 from training.models.fused_batch_norm import fused
 from training.models.gradient_checkpointing import rematerialized
 from training.trainer.backends import distribution
-from training.trainer.backends.tensorflow_backend import TensorFlowEngine
+from training.trainer.backends.tensorflow_backend import TensorFlowBackend
 from training.trainer.callbacks import standard
 from training.trainer.train import Job, train
 
@@ -89,7 +89,7 @@ def test_statistics_over_several_devices_are_refused():
 
 def test_xla_is_refused():
     with pytest.raises(ValueError, match=r"scan=false, or jit=false"):
-        TensorFlowEngine().check(job("scan=true", "jit=true"))
+        TensorFlowBackend().check(job("scan=true", "jit=true"))
 
 
 def test_a_run_ends_in_the_same_plain_model(tmp_path):

@@ -1,1 +1,63 @@
-"""How TensorFlow, JAX and PyTorch feed and compile a training step."""
+"""Training on TensorFlow, JAX or PyTorch: the backend that Keras runs on is chosen here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import keras
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from training.trainer.backends.backend import Backend
+
+
+def running(strategy: tf.distribute.Strategy | None = None) -> Backend:
+    """Returns the backend that Keras runs on.
+
+    Args:
+        strategy: TensorFlow's; `None` is this machine's first device.
+    """
+    if keras.backend.backend() == "tensorflow":
+        from training.trainer.backends.tensorflow_backend import TensorFlowBackend
+
+        return TensorFlowBackend(strategy)
+    from training.trainer.backends.jax_torch_backend import JaxTorchBackend
+
+    return JaxTorchBackend()
+
+
+def strategy(name: str) -> tf.distribute.Strategy | None:
+    """What to train on, by the name that `--strategy` takes.
+
+    Raises:
+        ValueError: If the name is unknown, or the backend has only one device.
+    """
+    if keras.backend.backend() == "tensorflow":
+        from training.trainer.backends import distribution
+
+        return distribution.choose(name)
+    if name not in ("auto", "one"):
+        raise ValueError(
+            f"strategy {name} is TensorFlow's; on {keras.backend.backend()} a run has one device. "
+            "Start a process per GPU (CUDA_VISIBLE_DEVICES), or unset KERAS_BACKEND."
+        )
+    return None
+
+
+def make_deterministic() -> None:
+    """The same bits each time on the same machine. Before the backend has run anything."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    elif backend == "torch":
+        import torch
+
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)

@@ -1,12 +1,7 @@
-"""The seam between a run and its backend: devices, input, and how a step is compiled.
-
-TensorFlow brings its own input (tf.data) and distribution (tf.distribute); on JAX and PyTorch the
-data set lies on the device and one device trains.
-"""
+"""What a training run asks of its Keras backend: devices, input, and how a step is compiled."""
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,12 +14,10 @@ from training.trainer.callbacks.standard import Clock, History, Rate
 from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from training.config.jobs import Job
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """What a run leaves to its backend."""
 
     chief: bool  # this process writes the run's files
@@ -70,53 +63,3 @@ class Engine(Protocol):
 
     def validation_batch_size(self, examples: int, at_most: int) -> int:
         """For the model that trains."""
-
-
-def running(strategy: tf.distribute.Strategy | None = None) -> Engine:
-    """The engine of the backend that Keras runs on.
-
-    Args:
-        strategy: TensorFlow's; `None` is this machine's first device.
-    """
-    if keras.backend.backend() == "tensorflow":
-        from training.trainer.backends.tensorflow_backend import TensorFlowEngine
-
-        return TensorFlowEngine(strategy)
-    from training.trainer.backends.arrays_backend import ArraysEngine
-
-    return ArraysEngine()
-
-
-def strategy(name: str) -> tf.distribute.Strategy | None:
-    """What to train on, by the name that `--strategy` takes.
-
-    Raises:
-        ValueError: If the name is unknown, or the backend has only one device.
-    """
-    if keras.backend.backend() == "tensorflow":
-        from training.trainer.backends import distribution
-
-        return distribution.choose(name)
-    if name not in ("auto", "one"):
-        raise ValueError(
-            f"strategy {name} is TensorFlow's; on {keras.backend.backend()} a run has one device. "
-            "Start a process per GPU (CUDA_VISIBLE_DEVICES), or unset KERAS_BACKEND."
-        )
-    return None
-
-
-def make_deterministic() -> None:
-    """The same bits each time on the same machine. Before the backend has run anything."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    elif backend == "jax":
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-    elif backend == "torch":
-        import torch
-
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        torch.use_deterministic_algorithms(True)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from training.config.jobs import Job
 
 
-class TensorFlowEngine:
-    """Implements `training.trainer.backends.backend.Engine`.
+class TensorFlowBackend:
+    """Implements `training.trainer.backends.backend.Backend`.
 
     Args:
         strategy: What to train on; `None` is this machine's first device. The recipe's batch is

@@ -28,8 +28,8 @@ STEPS_PER_CALL = 50
 EVALUATION_BATCH = 1000  # images; nothing is kept for a backward pass
 
 
-class ArraysEngine:
-    """Implements `training.trainer.backends.backend.Engine`.
+class JaxTorchBackend:
+    """Implements `training.trainer.backends.backend.Backend`.
 
     Args:
         steps_per_call: Steps between two looks of the host; `None`: 50 on an accelerator, else 1.
