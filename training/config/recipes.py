@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_resnet import architectures
 from training.common.files import write_json
+from training.config.catalogue import DATASETS
 
 SCHEDULES = ("constant", "step", "plateau", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -135,12 +136,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 def default(network: str, dataset: str) -> str:
     """The name of the recipe for a network on a data set, when none is asked for."""
     architecture = architectures.get(network)
-    if dataset == "digits":
-        return "digits"
-    if dataset in ("imagenet2012", "folder"):
-        return "imagenet"
+    facts = DATASETS[dataset]
     deep = architecture.stem == "cifar" and architecture.depth >= 110
-    return "cifar10-warmup" if deep else "cifar10"
+    return facts.deep_recipe if deep else facts.recipe
 
 
 def load(name_or_file: str) -> Recipe:

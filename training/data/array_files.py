@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from training.common.files import atomic_write
+from training.config.catalogue import SMALL_IMAGES
 from training.data.splits import ArraySplit, Dataset
 
-NAMES = ("cifar10", "digits")  # the data sets that are arrays
+NAMES = SMALL_IMAGES  # the data sets that are arrays
 FIELDS = ("x_train", "y_train", "x_test", "y_test")
 MIB = 2**20
 

@@ -1,29 +1,45 @@
-"""A folder of class folders of photographs as a data set."""
+"""A folder of class folders of photographs as a data set: which images it has, and their roles."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from training.data.download import quiet
-from training.data.splits import Dataset, FileSplit, subset
+from training.data import split_file
+from training.data.folder_walk import HIDDEN, READ_FORMATS, images_below, is_hidden
+from training.data.splits import Dataset, FileSplit, LeftOut, listed, subset
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # what tfds.ImageFolder takes for an image
+LeftOuts = tuple[LeftOut, ...]
+
+TEST_FOLDERS = ("test", "val", "validation")
+EXPECTED = (
+    "expected: <class>/* or train/<class>/* and test/<class>/*, at any depth below <class>, at "
+    f"least two classes, files that hold {READ_FORMATS}"
+)
 
 
-def load(data_dir: str | None) -> Dataset:
-    """DIR/train/<class>/* and DIR/test (or val, validation), or DIR/<class>/*.
+def load(data_dir: str | None, split: Path | None = None) -> Dataset:
+    """Reads `DIR/train/<class>/*` and `DIR/test` (or `val`), or splits the images of `DIR/<class>`.
+
+    In the second case an image's role follows from its name, so that it stays when other images
+    come and go: about a fifth of each class are test images, but every class keeps an image to
+    train on, and every class of two or more images has one to test.
+
+    Args:
+        data_dir: The folder.
+        split: A split file, as `training.data.split_file` describes it; it decides over all roles.
 
     Raises:
-        ValueError: If the folder is not given, or its folders are no classes.
-        OSError: If it is missing or unreadable.
+        ValueError: If no folder is given, or its folders do not make a data set.
+        OSError: If the folder is missing or unreadable.
     """
     if data_dir is None:
         raise ValueError("The data set `folder` needs --data-dir: the folder of class folders.")
@@ -32,81 +48,180 @@ def load(data_dir: str | None) -> Dataset:
         raise FileNotFoundError(
             f"{root} is not a directory; --data-dir names one of class folders."
         )
-    train_dir = root / "train"
-    in_splits = train_dir.is_dir() and any(entry.is_dir() for entry in train_dir.iterdir())
-    dataset = _split_folders(root) if in_splits else _class_folders(root)
-    for role, split in (("training", dataset.train), ("test", dataset.test)):
-        if split.examples == 0:
-            raise ValueError(f"{root} has no {role} images ({_EXPECTED}).")
-    if len(dataset.class_names) < 2:
-        raise ValueError(
-            f"{root} has images of one class only, {dataset.class_names[0]} ({_EXPECTED})."
-        )
+    images, left_out = images_below(root)
+    if split is not None:
+        dataset = split_file.dataset(split, root, images, left_out)
+    elif _has_split_folders(root):
+        dataset = _split_folders(root, images, left_out)
+    else:
+        dataset = _class_folders(root, images, left_out)
+    _check(dataset, root)
+    _report(dataset, root)
     return dataset
 
 
-_EXPECTED = (
-    "expected: <class>/* or train/<class>/* and test/<class>/*, two classes at least, files "
-    f"ending in {', '.join(IMAGE_SUFFIXES)}"
-)
+def _check(dataset: Dataset, root: Path) -> None:
+    if dataset.train.examples == 0:
+        raise ValueError(f"{root} has no training images ({EXPECTED}).")
+    if dataset.test.examples == 0:
+        raise ValueError(
+            f"{root} has no test images, to which a class of at least two images gives one; add "
+            f"images or a folder test/ ({EXPECTED})."
+        )
+    if len(dataset.class_names) < 2:
+        raise ValueError(
+            f"{root} has images of one class only, {dataset.class_names[0]} ({EXPECTED})."
+        )
 
 
-def _split_folders(root: Path) -> Dataset:
-    try:
-        with quiet():
-            builder = tfds.ImageFolder(str(root))
-    except tf.errors.OpError as error:
-        raise OSError(f"{root} cannot be read: {error.message}") from error
-    given = [name for name in ("test", "val", "validation") if name in builder.info.splits]
+def _report(dataset: Dataset, root: Path) -> None:
+    """Logs what is left out, and classes that no test image can measure."""
+    if dataset.left_out:
+        total = sum(left_out.files for left_out in dataset.left_out)
+        each = listed([str(left_out) for left_out in dataset.left_out], "; ")
+        logger.warning("%s: %d files are left out (%s)", root, total, each)
+    untested = dataset.class_counts()["test"] == 0
+    if untested.any():
+        names = [name for name, none in zip(dataset.class_names, untested, strict=True) if none]
+        logger.warning("%s: no test images of %s", root, listed(names))
+
+
+def _has_split_folders(root: Path) -> bool:
+    """Whether `root` has train/ and test/ with classes in them, and not classes itself."""
+    folders = [path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path)]
+    if "train" not in folders or not any(path.is_dir() for path in (root / "train").iterdir()):
+        return False
+    return folders == ["train"] or any(name in folders for name in TEST_FOLDERS)
+
+
+def _split_folders(root: Path, images: Sequence[Path], left_out: LeftOuts) -> Dataset:
+    given = [name for name in TEST_FOLDERS if (root / name).is_dir()]
     if not given:
         raise ValueError(
             f"{root} has train/ but neither test/ nor val/ nor validation/. Add one, or give "
             f"--data-dir {root / 'train'} to hold out a fifth of its images."
         )
-    names = builder.info.features["label"].names
-    # Folders outside train/ may be no classes at all; those of the test images must be.
-    class_names = [name for name in names if _images(root / "train" / name)]
+    if {"val", "validation"} <= set(given):
+        raise ValueError(f"{root} has val/ and validation/: rename or merge one of the two.")
+    folders = {name: _by_class(root / name, images) for name in ("train", *given)}
+    for name, by_class in folders.items():
+        left_out += _classless_folders(root / name, by_class, left_out, root)
+    class_names = sorted(folders["train"])
     unknown = [
-        f"{split}/{name}"
-        for split in given
-        for name in set(names) - set(class_names)
-        if _images(root / split / name)
+        f"{name}/{label}" for name in given for label in sorted(folders[name].keys() - class_names)
     ]
     if unknown:
-        raise ValueError(f"{root} has no training images for the images in {', '.join(unknown)}.")
-    train, test = (_files(root / split, class_names) for split in ("train", given[0]))
-    validation = _files(root / given[1], class_names) if given[1:] else None
-    return Dataset("folder", tuple(class_names), None, train, validation, test)
+        raise ValueError(f"{root} has no training images for the images in {listed(unknown)}.")
+    train, test, *validation = (_file_split(by_class, class_names) for by_class in folders.values())
+    return Dataset(
+        name="folder",
+        class_names=tuple(class_names),
+        image_shape=None,
+        train=train,
+        validation=validation[0] if validation else None,
+        test=test,
+        root=root,
+        left_out=left_out + _outside(root, images, [train, test, *validation]),
+    )
 
 
-def _class_folders(root: Path) -> Dataset:
-    class_names = [entry.name for entry in sorted(root.iterdir()) if _images(entry)]
-    every = _files(root, class_names)
-    # By name, so that an image keeps its side when others are added.
-    relative = [Path(path).relative_to(root).as_posix() for path in every.paths]
-    held = np.array([hashlib.sha256(path.encode()).digest()[0] % 5 == 0 for path in relative], bool)
-    train, test = subset(every, ~held), subset(every, held)
+def _class_folders(root: Path, images: Sequence[Path], left_out: LeftOuts) -> Dataset:
+    by_class = _by_class(root, images)
+    left_out += _classless_folders(root, by_class, left_out, root)
+    class_names = sorted(by_class)
+    every = _file_split(by_class, class_names)
+    held_out = np.zeros(every.examples, bool)
+    for label in range(len(class_names)):
+        places = np.flatnonzero(every.labels == label)
+        names = [Path(every.paths[i]).relative_to(root).as_posix() for i in places]
+        held_out[places] = drawn_for_test(names)
     logger.info(
         "%s: no train/ and test/ in it; %d of its %d images are held out as test images",
         root,
-        test.examples,
+        held_out.sum(),
         every.examples,
     )
-    return Dataset("folder", tuple(class_names), None, train, None, test)
+    return Dataset(
+        name="folder",
+        class_names=tuple(class_names),
+        image_shape=None,
+        train=subset(every, ~held_out),
+        validation=None,
+        test=subset(every, held_out),
+        root=root,
+        left_out=left_out + _outside(root, images, [every]),
+    )
 
 
-def _files(folder: Path, class_names: list[str]) -> FileSplit:
-    found = [
-        (str(path), label)
-        for label, name in enumerate(class_names)
-        for path in _images(folder / name)
-    ]
-    paths, labels = zip(*found, strict=True) if found else ((), ())
-    return FileSplit(np.array(paths, dtype=object), np.array(labels, np.int32))
+def drawn_for_test(names: Sequence[str]) -> np.ndarray:
+    """Draws the test images of one class, about a fifth of it: bool (N,); the others train.
+
+    Each name decides for itself. Where that leaves a class nothing to train on, the image of the
+    largest hash trains; where it leaves a class of two or more images nothing to test, the image of
+    the smallest hash tests.
+
+    Args:
+        names: The images' paths relative to the data set's folder, with forward slashes.
+    """
+    digests = [hashlib.sha256(os.fsencode(name)).digest() for name in names]
+    held_out = np.array([digest[0] % 5 == 0 for digest in digests], bool)
+    if held_out.all():
+        held_out[digests.index(max(digests))] = False
+    elif not held_out.any() and len(names) > 1:
+        held_out[digests.index(min(digests))] = True
+    return held_out
 
 
-def _images(folder: Path) -> list[Path]:
-    """The image files in a folder, sorted by name; none if it is no folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def _by_class(folder: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
+    """The images below `folder`, by the folder in it that they lie in."""
+    found: dict[str, list[Path]] = {}
+    depth = len(folder.parts)
+    for path in images:
+        if path.parts[:depth] == folder.parts and len(path.parts) > depth + 1:
+            found.setdefault(path.parts[depth], []).append(path)
+    return found
+
+
+def _file_split(by_class: Mapping[str, Sequence[Path]], class_names: Sequence[str]) -> FileSplit:
+    paths = [str(path) for name in class_names for path in by_class.get(name, ())]
+    counts = [len(by_class.get(name, ())) for name in class_names]
+    labels = np.repeat(np.arange(len(class_names), dtype=np.int32), counts)
+    return FileSplit(np.array(paths, dtype=object), labels)
+
+
+def _classless_folders(
+    folder: Path, by_class: Mapping[str, Sequence[Path]], left_out: LeftOuts, root: Path
+) -> LeftOuts:
+    """The empty ones of the class folders in `folder`.
+
+    Raises:
+        ValueError: If one has files of which none is an image: its class would disappear.
+    """
+    empty: LeftOuts = ()
+    for path in sorted(folder.iterdir()):
+        name = path.relative_to(root).as_posix()
+        is_class = path.is_dir() and not is_hidden(path)
+        if not is_class or path.name in by_class:
+            continue
+        unread = [
+            other
+            for other in left_out
+            if other.reason != HIDDEN and f"{other.folder}/".startswith(f"{name}/")
+        ]
+        if unread:
+            raise ValueError(
+                f"The class folder {path} has no image that can be read "
+                f"({listed([str(other) for other in unread], '; ')}). Convert its files to "
+                f"{READ_FORMATS}, or move the folder away if it is no class."
+            )
+        empty += (LeftOut(name, 0, "an empty folder"),)
+    return empty
+
+
+def _outside(root: Path, images: Sequence[Path], splits: Sequence[FileSplit]) -> LeftOuts:
+    """The images that lie in no class folder."""
+    used = {path for split in splits for path in split.paths}
+    folders = Counter(
+        path.parent.relative_to(root).as_posix() for path in images if str(path) not in used
+    )
+    return tuple(LeftOut(name, count, "in no class folder") for name, count in folders.items())

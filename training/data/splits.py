@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+ROLES = ("train", "validation", "test")  # a data set's splits, by the names of their fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,7 @@ class ArraySplit:
 
 @dataclass(frozen=True, eq=False)
 class FileSplit:
-    """Photographs of any size, a JPEG or PNG file each: paths (N,) with int32 labels (N,)."""
+    """Photographs of any size, a file each: paths (N,) with int32 labels (N,)."""
 
     paths: np.ndarray
     labels: np.ndarray
@@ -44,10 +48,25 @@ class RecordSplit:
 
     @property
     def examples(self) -> int:
-        return self.builder.info.splits[self.instruction].num_examples
+        return int(self.builder.info.splits[self.instruction].num_examples)
 
 
 Split = ArraySplit | FileSplit | RecordSplit
+ArrayOrFiles = TypeVar("ArrayOrFiles", ArraySplit, FileSplit)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of one folder that are no images of the data set."""
+
+    folder: str  # relative to the data set's folder, "." for that folder itself
+    files: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.folder}: {self.files} {'file' if self.files == 1 else 'files'}, {self.reason}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +79,33 @@ class Dataset:
     train: Split
     validation: Split | None  # held out of the training images
     test: Split  # imagenet2012: its validation images, since the test labels are not public
+    root: Path | None = None  # of the data set `folder`: the folder
+    left_out: tuple[LeftOut, ...] = ()  # of the data set `folder`: its files that are not used
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by their role, in the order of `ROLES`."""
+        found = {role: getattr(self, role) for role in ROLES}
+        return {role: split for role, split in found.items() if split is not None}
+
+    def class_counts(self) -> dict[str, np.ndarray]:
+        """Each role's number of images of each class, (C,); none of records, which are not read."""
+        classes = len(self.class_names)
+        return {
+            role: np.bincount(split.labels, minlength=classes)
+            for role, split in self.splits.items()
+            if not isinstance(split, RecordSplit)
+        }
 
 
-def subset(split: ArraySplit | FileSplit, chosen: np.ndarray) -> ArraySplit | FileSplit:
+def subset(split: ArrayOrFiles, chosen: np.ndarray) -> ArrayOrFiles:
     """The images that `chosen`, bool (N,), marks, in the split's order."""
     if isinstance(split, ArraySplit):
         return ArraySplit(split.images[chosen], split.labels[chosen])
     return FileSplit(split.paths[chosen], split.labels[chosen])
+
+
+def listed(items: Sequence[str], separator: str = ", ", at_most: int = 10) -> str:
+    """The first items in words, and how many more there are."""
+    more = len(items) - at_most
+    return separator.join([*items[:at_most], *([f"and {more} more"] if more > 0 else [])])

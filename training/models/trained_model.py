@@ -17,6 +17,7 @@ import keras_resnet
 from keras_resnet import architectures, weights
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training.common.files import sha256
+from training.config.catalogue import PHOTOGRAPHS
 from training.data import augmentation as augment
 from training.data.resizing import Resizing
 
@@ -94,7 +95,7 @@ def from_file(
     }
     size = model.input_shape[1]
     # Photographs are tested on the centre of a larger one; other images have their size.
-    photographs = convention is not None or job.get("dataset") in ("imagenet2012", "folder")
+    photographs = convention is not None or job.get("dataset") in PHOTOGRAPHS
     side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if photographs else size
     return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from keras_resnet import architectures
+from training.config.catalogue import PHOTOGRAPHS, SMALL_IMAGES
 from training.paper import published_numbers
 
-PHOTOGRAPHS = ("imagenet2012", "folder")
-SMALL_IMAGES = ("cifar10", "digits")
 # "We repeat ResNet-110 5 times" (Table 6); every other net was trained once.
 REPEATED = "resnet110"
 REPETITIONS = 5

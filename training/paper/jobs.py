@@ -12,13 +12,11 @@ from typing import Any
 
 from keras_resnet import architectures
 from training.config import recipes
+from training.config.catalogue import DATASETS
 from training.config.recipes import RECIPES, Recipe
 from training.trainer.train import Job
 
 LENGTHS = ("iterations", "epochs")
-# Training images: what scikit-learn and TensorFlow Datasets hold; a folder's are counted when it
-# is read.
-TRAIN_EXAMPLES = {"digits": 1_437, "cifar10": 50_000, "imagenet2012": 1_281_167}
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def steps(job: Job, train_examples: int | None = None) -> int | None:
     """The steps of the whole run; `None` if it is in epochs of a folder that was not read."""
     if job.recipe.iterations:
         return job.recipe.iterations
-    examples = train_examples or TRAIN_EXAMPLES.get(job.dataset)
+    examples = train_examples or DATASETS[job.dataset].train_images
     if examples is None:
         return None
     return job.recipe.epochs * max(1, (examples - job.recipe.held_out) // job.recipe.batch_size)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from training.config.catalogue import DATASETS
 from training.paper import jobs
 from training.trainer.train import Job
 
@@ -61,7 +62,7 @@ class Run:
         unrecorded = {
             "finished": when,
             "hardware": "hardware not recorded",
-            "train_examples": jobs.TRAIN_EXAMPLES.get(self.job.dataset),
+            "train_examples": DATASETS[self.job.dataset].train_images,
         }
         return {**unrecorded, **result}
 

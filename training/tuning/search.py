@@ -16,8 +16,8 @@ from keras_resnet.search_space import Field
 from keras_resnet.tuning import declare
 from training.common.files import exclusive_lock
 from training.config.jobs import Job
-from training.data import datasets
-from training.tuning import fingerprint, oracles, records, report, space
+from training.data import datasets, fingerprint
+from training.tuning import claim, oracles, records, report, space
 from training.tuning.oracles import Durable
 from training.tuning.records import Record
 from training.tuning.tuner import Conditions, TrialTuner, Watcher
@@ -76,7 +76,7 @@ def with_validation(job: Job) -> tuple[Job, str]:
         OSError: If the data are missing.
     """
     dataset = datasets.load(job.dataset, job.data_dir)
-    images = fingerprint.of_images(dataset.train)
+    images = fingerprint.of_split(dataset.train)
     if dataset.validation is None and job.recipe.held_out == 0:
         held_out = dataset.train.examples // HELD_OUT
         job = replace(job, recipe=replace(job.recipe, held_out=held_out))
@@ -100,7 +100,7 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
     with exclusive_lock(directory / f".{name}.lock"):
         job, images = with_validation(plan.job)
         plan = replace(plan, job=job)
-        fingerprint.claim(directory, _described(plan, images), first=not is_worker())
+        claim.claim(directory, _described(plan, images), first=not is_worker())
         hyperparameters = keras_tuner.HyperParameters()
         declare(hyperparameters, plan.space)
 

@@ -25,7 +25,7 @@ from training.data.splits import ArraySplit, Dataset, FileSplit, RecordSplit
 
 
 def test_names() -> None:
-    with pytest.raises(ValueError, match=r"'mnist'.*digits, cifar10, imagenet2012, folder"):
+    with pytest.raises(ValueError, match=r"'mnist'.*cifar10, digits, imagenet2012, folder"):
         datasets.load("mnist")
 
 
@@ -302,23 +302,32 @@ def test_folder_with_three_splits(tmp_path: Path) -> None:
 
 
 def test_photographs_without_splits(
-    shared_data: Path, photographs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photographs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    root = shared_data / "imagenet_sample"
-    dataset = datasets.load("folder", str(root))
+    for number, path in enumerate(photographs[:60]):
+        target = tmp_path / "all" / f"class{number % 3}" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    dataset = datasets.load("folder", str(tmp_path / "all"))
     assert "held out as test images" in caplog.text
-    assert dataset.class_names == tuple(sorted(path.parent.name for path in photographs))
+    assert dataset.class_names == ("class0", "class1", "class2")
     train, test = (named(split, dataset.class_names) for split in (dataset.train, dataset.test))
     assert not train & test
-    assert train | test == {(str(path), path.parent.name) for path in photographs}
-    assert 0.12 < len(test) / len(photographs) < 0.28
+    found = (tmp_path / "all").glob("*/*")
+    assert train | test == {(str(path), path.parent.name) for path in found}
     # An image keeps its side when others go, and when the folder moves.
-    for path in photographs[::5]:
-        shutil.copytree(path.parent, tmp_path / "moved" / path.parent.name)
+    (tmp_path / "all").rename(tmp_path / "moved")
+    for path in (tmp_path / "moved").glob("*/*5.JPEG"):
+        path.unlink()
     fewer = datasets.load("folder", str(tmp_path / "moved"))
     still = {Path(path).name for path in fewer.test.paths}
-    assert still == {Path(path).name for path, _ in test} & {path.name for path in photographs[::5]}
+    assert still == {Path(path).name for path, _ in test if not path.endswith("5.JPEG")}
+
+
+def test_one_image_of_each_class_cannot_be_tested(shared_data: Path) -> None:
+    with pytest.raises(ValueError, match="no test images, to which a class of at least two"):
+        datasets.load("folder", str(shared_data / "imagenet_sample"))
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:

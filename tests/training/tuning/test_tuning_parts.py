@@ -17,9 +17,8 @@ from training.common.files import write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
-from training.data.splits import ArraySplit
 from training.trainer.callbacks.early_stopping import Stopping
-from training.tuning import comparison, fingerprint, oracles, process, records, space
+from training.tuning import comparison, oracles, process, records, space
 from training.tuning.records import Record
 
 SPACE = search_space.fields("resnet20")
@@ -229,16 +228,6 @@ def test_parameters_beyond_option_a_are_the_built_nets(name, shortcut):
     assert comparison.shortcut_parameters(row) == shortcuts
     if name == "resnet34":
         assert built - shortcuts == 21_623_848  # option A, counted by hand from Table 1
-
-
-def test_a_data_set_s_fingerprint_is_of_its_content():
-    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4, dtype=np.int32)
-    same = fingerprint.of_images(ArraySplit(images, labels))
-    assert same == fingerprint.of_images(ArraySplit(images.copy(), labels.copy()))
-    changed = images.copy()
-    changed[3, 1, 1, 0] = 1
-    assert fingerprint.of_images(ArraySplit(changed, labels)) != same
-    assert fingerprint.of_images(ArraySplit(images, labels[::-1])) != same
 
 
 def test_why_a_trial_failed(tmp_path):

@@ -5,37 +5,16 @@ keras-tuner reloads whatever it finds, also under another search space.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training.common.files import write_json
-from training.data.splits import ArraySplit, FileSplit, Split
 
 FILE_NAME = "search.json"
 PATIENCE_SECONDS = 600  # of a worker whose chief still reads the data
-
-
-def of_images(split: Split) -> str:
-    """The images and their labels in few characters: by content if in memory, else by name."""
-    digest = hashlib.sha256()
-    if isinstance(split, ArraySplit):
-        digest.update(np.ascontiguousarray(split.images))
-        digest.update(np.ascontiguousarray(split.labels))
-    elif isinstance(split, FileSplit):
-        for path, label in zip(split.paths, split.labels, strict=True):
-            file = Path(path)
-            digest.update(
-                f"{file.parent.name}/{file.name} {label} {file.stat().st_size}\n".encode()
-            )
-    else:
-        digest.update(f"{split.builder.info.full_name} {split.instruction}".encode())
-    return f"{split.examples} images, sha256 {digest.hexdigest()[:16]}"
 
 
 def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:

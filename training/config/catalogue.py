@@ -1,0 +1,59 @@
+"""The data sets that commands take by name, and what is known of each before it is read.
+
+`training.data.datasets` has the loader of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What commands, recipes and the paper's experiments must know of a data set."""
+
+    photographs: bool  # of any size, decoded as they are read; else arrays of one size
+    recipe: str  # the default one, a key of `training.config.recipes.RECIPES`
+    deep_recipe: str  # that of CIFAR nets of 110 layers or more
+    train_images: int | None  # None: counted when the folder is read
+    source: str  # where the images come from, for the help texts
+
+
+DATASETS: Mapping[str, DatasetFacts] = MappingProxyType(
+    {
+        "cifar10": DatasetFacts(
+            photographs=False,
+            recipe="cifar10",
+            deep_recipe="cifar10-warmup",
+            train_images=50_000,
+            source="TensorFlow Datasets, or the files that `python -m training arrays` writes",
+        ),
+        "digits": DatasetFacts(
+            photographs=False,
+            recipe="digits",
+            deep_recipe="digits",
+            train_images=1_437,
+            source="scikit-learn, or the files that `python -m training arrays` writes",
+        ),
+        "imagenet2012": DatasetFacts(
+            photographs=True,
+            recipe="imagenet",
+            deep_recipe="imagenet",
+            train_images=1_281_167,
+            source="TensorFlow Datasets, from archives that you download by hand",
+        ),
+        "folder": DatasetFacts(
+            photographs=True,
+            recipe="imagenet",
+            deep_recipe="imagenet",
+            train_images=None,
+            source="your own photographs in --data-dir, a folder for each class",
+        ),
+    }
+)
+NAMES = tuple(DATASETS)
+# In both, the first is the paper's.
+PHOTOGRAPHS = tuple(name for name, facts in DATASETS.items() if facts.photographs)
+SMALL_IMAGES = tuple(name for name, facts in DATASETS.items() if not facts.photographs)

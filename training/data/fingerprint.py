@@ -1,0 +1,70 @@
+"""What a run was trained on in few characters, to be recorded and compared with what is there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.splits import ROLES, ArraySplit, Dataset, FileSplit, Split
+
+
+def of(dataset: Dataset) -> dict[str, Any]:
+    """A data set's classes and the fingerprint of each of its splits, as plain JSON values.
+
+    A folder that was moved keeps its fingerprint; one with a file more or less, or of another size
+    or role, does not.
+    """
+    splits = dataset.splits
+    return {
+        "class_names": list(dataset.class_names),
+        **{
+            role: of_split(splits[role], dataset.root) if role in splits else None for role in ROLES
+        },
+    }
+
+
+def of_split(split: Split, root: Path | None = None) -> str:
+    """The images and their labels as `1437 images, sha256 0123456789abcdef`.
+
+    Arrays by their content, files by name and size, records by their data set and instruction.
+
+    Args:
+        split: The images.
+        root: Files are named relative to it. Default: by their last two parts.
+    """
+    digest = hashlib.sha256()
+    if isinstance(split, ArraySplit):
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    elif isinstance(split, FileSplit):
+        for path, label in zip(split.paths, split.labels, strict=True):
+            file = Path(path)
+            name = f"{file.parent.name}/{file.name}" if root is None else file.relative_to(root)
+            line = f"{name} {label} {file.stat().st_size}\n"
+            digest.update(line.encode(errors="surrogateescape"))
+    else:
+        digest.update(f"{split.builder.info.full_name} {split.instruction}".encode())
+    return f"{split.examples} images, sha256 {digest.hexdigest()[:16]}"
+
+
+def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """What differs between two fingerprints of `of`, in words; empty if nothing does.
+
+    Args:
+        recorded: Of the data that a run was trained on.
+        found: Of the data that are there now.
+    """
+    before, now = recorded.get("class_names", []), found["class_names"]
+    said = [f"the class {name} is gone" for name in before if name not in now]
+    said += [f"the class {name} is new" for name in now if name not in before]
+    if not said and before != now:
+        said.append("the classes are in another order")
+    for role in ROLES:
+        then, today = recorded.get(role) or "no images", found[role] or "no images"
+        if then != today:
+            said.append(f"{role}: {then} then, {today} now")
+    return said
