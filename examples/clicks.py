@@ -31,8 +31,8 @@ BINS = 10  # of equally many users, in the picture
 ARCHITECTURE = Architecture(
     "clicks20",
     stem="cifar",
-    unit="basic",
-    units=(3, 3, 3),
+    block="basic",
+    blocks=(3, 3, 3),
     filters=(8, 16, 32),
     shortcut="A",
     stem_filters=8,

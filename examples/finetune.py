@@ -22,8 +22,8 @@ from matplotlib.figure import Figure, SubFigure
 import keras_resnet
 from examples import common, image_folder, stickers
 from keras_resnet import Architecture
-from keras_resnet.architectures import STEMS, TABLE
-from keras_resnet.weights import Row
+from keras_resnet.architectures import ARCHITECTURES, STEMS
+from keras_resnet.weights import PublishedWeights
 from training.common.files import atomic_write
 
 SUMMARY = (
@@ -88,7 +88,9 @@ class Outcome:
     model: keras.Model
 
 
-def build(architecture: Architecture, row: Row, pretrained: bool, classes: int) -> keras.Model:
+def build(
+    architecture: Architecture, row: PublishedWeights, pretrained: bool, classes: int
+) -> keras.Model:
     """Raw pixels 0..255 (N, S, S, 3) -> probabilities (N, classes), by a new top."""
     size = STEMS[architecture.stem].image_size
     pixels = keras.Input((size, size, 3), name="pixels")
@@ -105,7 +107,7 @@ def build(architecture: Architecture, row: Row, pretrained: bool, classes: int) 
 
 def prepare(model: keras.Model, architecture: Architecture, phase: Phase, steps: int) -> None:
     """Freezes what does not train in the phase, and compiles, or it would go on as before."""
-    every_stage = len(architecture.units) + 1  # conv1 is the first
+    every_stage = len(architecture.blocks) + 1  # conv1 is the first
     keras_resnet.freeze(
         model, stages=0 if phase.network else every_stage, batch_norm=not phase.batch_norm
     )
@@ -141,7 +143,7 @@ class _Curve(keras.callbacks.Callback):
 
 
 def train(
-    architecture: Architecture, row: Row, way: Way, data: Data, seed: int, steps: int
+    architecture: Architecture, row: PublishedWeights, way: Way, data: Data, seed: int, steps: int
 ) -> tuple[keras.Model, list[tuple[int, float]]]:
     """The net trained, and its test errors (step, %) on the way."""
     keras.utils.set_random_seed(seed)
@@ -157,7 +159,7 @@ def train(
 
 
 def compare_ways(
-    architecture: Architecture, row: Row, data: Data, seed: int, steps: int
+    architecture: Architecture, row: PublishedWeights, data: Data, seed: int, steps: int
 ) -> Outcome:
     """One net, trained on every way."""
     curves = {}
@@ -170,12 +172,12 @@ def compare_ways(
     return Outcome(numbers | {"seconds": watch.seconds}, curves, tuned)
 
 
-def twins(row: Row) -> dict[str, Architecture]:
+def twins(row: PublishedWeights) -> dict[str, Architecture]:
     """The net of these weights, and its plain twin where that has such weights too."""
-    nets = {"residual": TABLE[row.network]}
+    nets = {"residual": ARCHITECTURES[row.network]}
     plain = row.network.replace("resnet", "plain")
-    if any(twin.name == row.name for twin in keras_resnet.weights.rows(plain)):
-        nets["plain"] = TABLE[plain]
+    if any(twin.name == row.name for twin in keras_resnet.weights.list_published(plain)):
+        nets["plain"] = ARCHITECTURES[plain]
     else:
         print(f"{row.network} alone: no weights {row.name!r} are published of a plain twin.")
     return nets
@@ -228,10 +230,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"images of each class that train, the others test; by default {LABELLED}, and four "
         "fifths of your own",
     )
-    networks = {row.network for row in keras_resnet.weights.rows()}
+    networks = {row.network for row in keras_resnet.weights.list_published()}
     parser.add_argument(
         "--network",
-        choices=sorted(name for name in networks if TABLE[name].residual),
+        choices=sorted(name for name in networks if ARCHITECTURES[name].residual),
         default="resnet20",
         help="the network, with its published weights; resnet20's come with the package",
     )
@@ -243,8 +245,8 @@ def run(options: argparse.Namespace) -> None:
         root, labelled = options.out / "stickers", LABELLED if labelled is None else labelled
         stickers.write(root)
     folder = image_folder.find(root)
-    row = keras_resnet.weights.rows(options.network)[0]
-    pixels = image_folder.read(folder.files, STEMS[TABLE[row.network].stem].image_size)
+    row = keras_resnet.weights.list_published(options.network)[0]
+    pixels = image_folder.read(folder.files, STEMS[ARCHITECTURES[row.network].stem].image_size)
 
     def data(seed: int) -> Data:
         training = image_folder.split(folder, labelled, seed)

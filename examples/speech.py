@@ -32,8 +32,8 @@ LEARNING_RATE = 3e-3  # Adam's, falling to 0 along a cosine
 ARCHITECTURE = Architecture(
     "speech20",
     stem="cifar",
-    unit="basic",
-    units=(3, 3, 3),
+    block="basic",
+    blocks=(3, 3, 3),
     filters=(8, 16, 32),
     shortcut="A",
     stem_filters=8,

@@ -36,7 +36,7 @@ NOISE = 0.02  # standard deviation of every level at the start
 DARKEST, BRIGHTEST = 0.01, 0.99  # shares of white at which a photograph's pixels are cut
 SMALLEST = 2 ** (LEVELS - 1)  # pixels, down and across
 NETWORKS = tuple(
-    dict.fromkeys(r.network for r in keras_resnet.weights.rows() if "resnet" in r.network)
+    dict.fromkeys(r.network for r in keras_resnet.weights.list_published() if "resnet" in r.network)
 )
 
 
@@ -97,14 +97,14 @@ def viewer(architecture: Architecture, shape: tuple[int, int, int]) -> keras.Mod
 
     Returns:
         A frozen model to the Gram matrices (N, C, C) of the network's input and of the maps behind
-        its stem and each unit, the style; at last the map of the last stage but one
+        its stem and each block, the style; at last the map of the last stage but one
         (N, H', W', C), the content.
     """
-    row, *_ = keras_resnet.weights.rows(architecture.name)
+    row, *_ = keras_resnet.weights.list_published(architecture.name)
     net = keras_resnet.backbone(architecture, row.name, shape)
     ends = ("conv1_relu", "_out")
     maps = [layer.output for layer in net.layers if layer.name.endswith(ends)]
-    content = net.output[f"C{len(architecture.units)}"]
+    content = net.output[f"C{len(architecture.blocks)}"]
     inside = keras.Model(net.input, [net.input, *maps, content])
     pixels = keras.Input(shape)
     *maps, content = inside(normalized(pixels, row.preprocessing))
@@ -232,9 +232,9 @@ def nets(network: str) -> dict[str, Architecture]:
     """The residual net and, where it has published weights too, its plain twin."""
     names = {"residual": network, "plain": network.replace("resnet", "plain")}
     return {
-        net: keras_resnet.TABLE[name]
+        net: keras_resnet.ARCHITECTURES[name]
         for net, name in names.items()
-        if keras_resnet.weights.rows(name)
+        if keras_resnet.weights.list_published(name)
     }
 
 

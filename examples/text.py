@@ -34,8 +34,8 @@ CODES = tuple(translations.LANGUAGES)
 ARCHITECTURE = Architecture(
     "text20",
     stem="cifar",
-    unit="basic",
-    units=(3, 3, 3),
+    block="basic",
+    blocks=(3, 3, 3),
     filters=(16, 32, 64),
     shortcut="A",
 )

@@ -24,18 +24,18 @@ from keras_resnet.applications import (
     ResNet152,
     ResNet1202,
 )
-from keras_resnet.architectures import TABLE, Architecture, cifar_architecture
+from keras_resnet.architectures import ARCHITECTURES, Architecture, cifar_architecture
 from keras_resnet.backbone import backbone, freeze
 from keras_resnet.fold_batch_norm import fold_batch_norm
 from keras_resnet.preprocessing import decode_predictions, preprocess_input
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 from keras_resnet.weights import porting
 from keras_resnet.weights.transfer import copy_weights
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "TABLE",
+    "ARCHITECTURES",
     "Architecture",
     "CifarPlain",
     "CifarResNet",
@@ -58,7 +58,7 @@ __all__ = [
     "ResNet110",
     "ResNet152",
     "ResNet1202",
-    "Stage",
+    "ScannedBlocks",
     "analysis",
     "backbone",
     "cifar_architecture",

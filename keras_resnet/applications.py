@@ -10,7 +10,7 @@ import keras
 
 from keras_resnet import architectures, resnet
 from keras_resnet import weights as weight_files
-from keras_resnet.architectures import STEMS, TABLE, Architecture
+from keras_resnet.architectures import ARCHITECTURES, STEMS, Architecture
 
 ARGUMENTS = """
 Shapes are channels_last; under `keras.config.image_data_format() == "channels_first"` they are
@@ -19,9 +19,9 @@ Shapes are channels_last; under `keras.config.image_data_format() == "channels_f
 Args:
     include_top: Whether to end in global average pooling and the classifier.
     weights: `None` for random weights, drawn as in He et al. 2015; a published name,
-        which `keras_resnet.weights.rows(network)` lists; or the path of a file: `.weights.h5`,
-        `.keras`, keras.applications' `.h5`, `.safetensors` or a PyTorch state dict in `.pth` or
-        `.th`. Default: {weights}.
+        which `keras_resnet.weights.list_published(network)` lists; or the path of a file:
+        `.weights.h5`, `.keras`, keras.applications' `.h5`, `.safetensors` or a PyTorch state dict
+        in `.pth` or `.th`. Default: {weights}.
     input_tensor: A Keras tensor to build upon, instead of a new input.
     input_shape: (H, W, C) without the batch; H and W at least {smallest} pixels, or `None`.
         Default: ({size}, {size}, 3); without a top (None, None, 3).
@@ -38,7 +38,7 @@ Args:
         a bottleneck. Default: what the weights need (a file in PyTorch's layout: `"v1.5"`), else
         `"v1"`.
     zero_init_residual: Start each residual branch at zero (arXiv 1706.02677, section 5.1).
-    scan: Run the units of a stage after its first in a loop over stacked weights, which makes very
+    scan: Run the blocks of a stage after its first in a loop over stacked weights, which makes very
         deep nets start in seconds. The numbers are the same; `copy_weights` takes them to the net
         without and back, and only that one opens with plain Keras.
 
@@ -67,11 +67,11 @@ def ResNet(
     zero_init_residual: bool | None = None,
     scan: bool = False,
 ) -> keras.Model:
-    """Any network: a row of `keras_resnet.TABLE`, or an `Architecture` of your own."""
+    """Any network: a row of `keras_resnet.ARCHITECTURES`, or an `Architecture` of your own."""
     if not isinstance(architecture, Architecture):
         raise ValueError(
             "architecture takes a keras_resnet.Architecture, such as "
-            f"keras_resnet.TABLE['resnet50']; given {architecture!r}."
+            f"keras_resnet.ARCHITECTURES['resnet50']; given {architecture!r}."
         )
     architecture = architectures.with_options(architecture, shortcut, None, zero_init_residual)
     source = weight_files.find(weights, architecture, include_top, classes, classifier_activation)
@@ -111,13 +111,13 @@ def _arguments(architecture: Architecture | None) -> str:
 
 def _default_weights(architecture: Architecture) -> str | None:
     """As in keras.applications: ImageNet's where they are published, so that nothing is random."""
-    published = {row.name for row in weight_files.rows(architecture.name)}
+    published = {row.name for row in weight_files.list_published(architecture.name)}
     return "imagenet" if "imagenet" in published else None
 
 
 def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
     """The constructor of the row of that name, e.g. `ResNet50` of `resnet50`."""
-    row = TABLE[function_name.lower()]
+    row = ARCHITECTURES[function_name.lower()]
     default_weights = _default_weights(row)
 
     def constructor(

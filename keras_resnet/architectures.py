@@ -30,8 +30,8 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """The convolutions of one unit: kernel sizes, and filters as multiples of the stage's."""
+class BlockKind:
+    """The convolutions of one block: kernel sizes, and filters as multiples of the stage's."""
 
     kernel_sizes: tuple[int, ...]
     filter_multiples: tuple[int, ...]
@@ -44,10 +44,10 @@ STEMS: Mapping[str, Stem] = MappingProxyType(
     }
 )
 
-UNITS: Mapping[str, Unit] = MappingProxyType(
+BLOCKS: Mapping[str, BlockKind] = MappingProxyType(
     {
-        "basic": Unit(kernel_sizes=(3, 3), filter_multiples=(1, 1)),
-        "bottleneck": Unit(kernel_sizes=(1, 3, 1), filter_multiples=(1, 1, 4)),
+        "basic": BlockKind(kernel_sizes=(3, 3), filter_multiples=(1, 1)),
+        "bottleneck": BlockKind(kernel_sizes=(1, 3, 1), filter_multiples=(1, 1, 4)),
     }
 )
 
@@ -69,13 +69,13 @@ class Architecture:
     Args:
         name: The model's name.
         stem: A key of `STEMS`: `"imagenet"` (7x7, stride 2, then max pooling) or `"cifar"` (3x3).
-        unit: A key of `UNITS`: `"basic"` (two 3x3) or `"bottleneck"` (1x1, 3x3, 1x1).
-        units: Number of units in each stage.
+        block: A key of `BLOCKS`: `"basic"` (two 3x3) or `"bottleneck"` (1x1, 3x3, 1x1).
+        blocks: Number of blocks in each stage.
         filters: Filters of each stage's first convolution; every stage after the first halves
             height and width.
         shortcut: `"A"` (identity, zero-padded channels), `"B"` (1x1 projection where dimensions
             grow), `"C"` (projection on every shortcut), or `None` for a plain net.
-        version: Where a stage's first unit strides: `"v1"`, the paper's, in its first convolution;
+        version: Where a stage's first block strides: `"v1"`, the paper's, in its first convolution;
             `"v1.5"`, of later code, in the 3x3 of a bottleneck.
         stem_filters: Filters of the first convolution; `None` is the stem's own number.
         zero_init_residual: Start each residual branch at zero, by a zero scale in its last batch
@@ -87,8 +87,8 @@ class Architecture:
 
     name: str
     stem: str
-    unit: str
-    units: tuple[int, ...]
+    block: str
+    blocks: tuple[int, ...]
     filters: tuple[int, ...]
     shortcut: str | None
     version: str = "v1"
@@ -97,27 +97,27 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _require_one_of("stem", self.stem, tuple(STEMS))
-        _require_one_of("unit", self.unit, tuple(UNITS))
+        _require_one_of("block", self.block, tuple(BLOCKS))
         _require_one_of("shortcut", self.shortcut, (*SHORTCUTS, None))
-        for field in ("units", "filters"):
+        for field in ("blocks", "filters"):
             numbers = getattr(self, field)
             if not isinstance(numbers, (tuple, list)) or not all(map(is_positive_integer, numbers)):
                 raise ValueError(f"{field} takes a tuple of positive integers; given {numbers!r}.")
             object.__setattr__(self, field, tuple(numbers))  # a row is hashable
-        if not self.units or len(self.units) != len(self.filters):
+        if not self.blocks or len(self.blocks) != len(self.filters):
             raise ValueError(
-                "units and filters need one number per stage, and at least one stage; "
-                f"given units={self.units}, filters={self.filters}."
+                "blocks and filters need one number per stage, and at least one stage; "
+                f"given blocks={self.blocks}, filters={self.filters}."
             )
         if self.stem_filters is not None and not is_positive_integer(self.stem_filters):
             raise ValueError(
                 f"stem_filters takes a positive integer or None; given {self.stem_filters!r}."
             )
         _require_one_of("version", self.version, VERSIONS)
-        if self.version == "v1.5" and self.unit != "bottleneck":
+        if self.version == "v1.5" and self.block != "bottleneck":
             raise ValueError(
                 f"version='v1.5' moves the stride into a bottleneck's 3x3; {self.name} has "
-                f"{self.unit} units, so only version='v1' is allowed."
+                f"{self.block} blocks, so only version='v1' is allowed."
             )
         widths = (self.first_filters, *self.stage_outputs)
         if self.shortcut == "A" and any(after < before for before, after in pairwise(widths)):
@@ -133,9 +133,9 @@ class Architecture:
         return self.shortcut is not None
 
     @property
-    def unit_depth(self) -> int:
-        """Convolutions in one unit."""
-        return len(UNITS[self.unit].kernel_sizes)
+    def block_depth(self) -> int:
+        """Convolutions in one block."""
+        return len(BLOCKS[self.block].kernel_sizes)
 
     @property
     def first_filters(self) -> int:
@@ -144,20 +144,20 @@ class Architecture:
     @property
     def stage_outputs(self) -> tuple[int, ...]:
         """Channels that each stage hands on."""
-        expansion = UNITS[self.unit].filter_multiples[-1]
+        expansion = BLOCKS[self.block].filter_multiples[-1]
         return tuple(expansion * filters for filters in self.filters)
 
     @property
     def depth(self) -> int:
-        """Weighted layers as the paper counts them: first convolution, units, classifier."""
-        return 1 + self.unit_depth * sum(self.units) + 1
+        """Weighted layers as the paper counts them: first convolution, blocks, classifier."""
+        return 1 + self.block_depth * sum(self.blocks) + 1
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
         """Input pixels per pixel of each stage's map: 4, 8, 16, 32 or 1, 2, 4."""
         stem = STEMS[self.stem]
         first = stem.strides * (2 if stem.max_pool else 1)
-        return tuple(first << i for i in range(len(self.units)))
+        return tuple(first << i for i in range(len(self.blocks)))
 
     @property
     def total_stride(self) -> int:
@@ -166,7 +166,7 @@ class Architecture:
 
 
 def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
-    """The CIFAR-10 net of any depth 6n+2 (section 4.2): three stages of n basic units.
+    """The CIFAR-10 net of any depth 6n+2 (section 4.2): three stages of n basic blocks.
 
     Args:
         depth: Weighted layers, 6n+2 with n >= 1: 8, 14, 20, 26, ...
@@ -180,12 +180,12 @@ def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
         raise ValueError(
             f"A CIFAR net's depth is 6n+2 with n >= 1 (8, 14, 20, 26, 32, ...); given {depth!r}."
         )
-    units = (depth - 2) // 6
+    blocks = (depth - 2) // 6
     return Architecture(
         name=f"{'resnet' if residual else 'plain'}{depth}",
         stem="cifar",
-        unit="basic",
-        units=(units,) * 3,
+        block="basic",
+        blocks=(blocks,) * 3,
         filters=(16, 32, 64),
         shortcut="A" if residual else None,
     )
@@ -194,8 +194,8 @@ def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
 _IMAGENET_FILTERS = (64, 128, 256, 512)
 
 # fmt: off
-TABLE: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
-    # Table 1:    name         stem        unit          conv2_x..5_x     filters           shortcut
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
+    # Table 1:    name         stem        block         conv2_x..5_x     filters           shortcut
     Architecture("plain18",   "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, None),
     Architecture("plain34",   "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, None),
     Architecture("resnet18",  "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, "B"),
@@ -216,8 +216,8 @@ def get(name: str) -> Architecture:
     Raises:
         ValueError: If no network has that name.
     """
-    if name in TABLE:
-        return TABLE[name]
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
     for prefix, residual in (("resnet", True), ("plain", False)):
         depth = name.removeprefix(prefix)
         if depth != name and depth.isdecimal() and int(depth) >= 8 and (int(depth) - 2) % 6 == 0:
@@ -225,8 +225,8 @@ def get(name: str) -> Architecture:
             if row.name == name:  # "resnet020" is no name
                 return row
     raise ValueError(
-        f"There is no network {name!r}. Known: {', '.join(TABLE)}; further CIFAR nets are called "
-        "'resnet<depth>' or 'plain<depth>' with depth 6n+2 (8, 14, 26, ...)."
+        f"There is no network {name!r}. Known: {', '.join(ARCHITECTURES)}; further CIFAR nets are "
+        "called 'resnet<depth>' or 'plain<depth>' with depth 6n+2 (8, 14, 26, ...)."
     )
 
 

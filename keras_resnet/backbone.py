@@ -13,8 +13,8 @@ from keras import layers
 from keras_resnet import analysis, architectures, resnet
 from keras_resnet import weights as weight_files
 from keras_resnet.architectures import Architecture
-from keras_resnet.scan.scanned_blocks import Stage
-from keras_resnet.weights import Row
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.weights import PublishedWeights
 
 STAGE = re.compile(r"conv(\d+)_")  # of our layers and of the nested models of very deep nets
 
@@ -118,7 +118,7 @@ def backbone(
     if source is not None:
         weight_files.load(model, source, architecture, include_top=False)
 
-    model.preprocessing = source.preprocessing if isinstance(source, Row) else None
+    model.preprocessing = source.preprocessing if isinstance(source, PublishedWeights) else None
     last = output_stride or architecture.total_stride
     model.levels = {
         f"P{min(stride, last).bit_length() - 1}": f"C{stage}"
@@ -155,7 +155,7 @@ def freeze(model: keras.Model, stages: int = 0, batch_norm: bool = False) -> Non
             f"{model.name} has conv1 to conv{last}_x: give a whole number of stages from 0 (none) "
             f"to {last} (all); given {stages!r}."
         )
-    if batch_norm and any(isinstance(layer, Stage) for layer, _ in ours):
+    if batch_norm and any(isinstance(layer, ScannedBlocks) for layer, _ in ours):
         raise ValueError(
             f"{model.name} was built with scan=True, and has batch norms that cannot be frozen by "
             "themselves: build it without."

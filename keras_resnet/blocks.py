@@ -1,4 +1,4 @@
-"""The pieces a network is made of: convolution with batch norm, shortcuts, and the unit."""
+"""The pieces a network is made of: convolution with batch norm, shortcuts, and the block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_resnet.architectures import UNITS, Architecture
+from keras_resnet.architectures import BLOCKS, Architecture
 
 # The authors' Caffe models and torchvision: epsilon 1e-5; torchvision: momentum 0.1 in PyTorch's
 # sense, 0.9 in Keras's. Keras's own defaults (1e-3, 0.99) are not the paper's.
@@ -74,7 +74,7 @@ def zero_pad_channels(x: Any, channels: int) -> Any:
 
 
 def shortcut(x: Any, option: str, filters: int, strides: int, name: str) -> Any:
-    """The shortcut of one unit, section 3.3: (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
+    """A block's shortcut, section 3.3: (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
     grows = strides > 1 or x.shape[channel_axis()] != filters
     if option == "C" or (option == "B" and grows):
         return conv_bn(x, filters, 1, strides, name=f"{name}_0")
@@ -85,7 +85,7 @@ def shortcut(x: Any, option: str, filters: int, strides: int, name: str) -> Any:
     return zero_pad_channels(x, filters)
 
 
-def unit(
+def block(
     x: Any,
     architecture: Architecture,
     filters: int,
@@ -93,12 +93,12 @@ def unit(
     name: str,
     dilations: tuple[int, int] = (1, 1),
 ) -> Any:
-    """One unit, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, outputs).
+    """One block, Fig. 2 and Fig. 5: (N, H, W, C) -> (N, H/strides, W/strides, outputs).
 
     `dilations` are those of the convolutions up to the one that takes the stride, and behind it.
     """
-    row = UNITS[architecture.unit]
-    last = architecture.unit_depth - 1
+    row = BLOCKS[architecture.block]
+    last = architecture.block_depth - 1
     strided = 1 if architecture.version == "v1.5" else 0
     y = x
     for i, (kernel_size, multiple) in enumerate(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 # Their kernels end in the outputs' axis, so that a scale per output multiplies the kernel.
 FOLDABLE = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
@@ -55,9 +55,9 @@ def _obstacles(model: Any, where: str) -> Iterator[str]:
             reason = _obstacle(layer, graph, uses, makers, calls)
             if reason:
                 yield f"{layer.name} {reason}"
-        elif isinstance(layer, Stage):
+        elif isinstance(layer, ScannedBlocks):
             yield (
-                f"{layer.name} runs its units in a loop: build the net without scan=True and give "
+                f"{layer.name} runs its blocks in a loop: build the net without scan=True and give "
                 "it the weights by keras_resnet.copy_weights"
             )
         elif any(

@@ -63,7 +63,7 @@ def preprocess_input(x: Any, convention: str, data_format: str | None = None) ->
         x: RGB images with values in [0, 255]: (H, W, 3), (N, H, W, 3) or any (..., H, W, 3); under
             channels_first (..., 3, H, W). A NumPy array, a tensor or a symbolic Keras tensor.
         convention: A key of `CONVENTIONS`, `"caffe"`, `"torch"` or `"cifar10"`: the
-            `preprocessing` of the weights' row in `keras_resnet.weights.rows()`. The mean of
+            `preprocessing` of the weights in `keras_resnet.weights.list_published()`. The mean of
             `"cifar10"` is one per pixel: it takes images of 32x32.
         data_format: `"channels_last"` or `"channels_first"`. Default:
             `keras.config.image_data_format()`.

@@ -10,17 +10,17 @@ from keras import layers
 
 from keras_resnet import blocks
 from keras_resnet.architectures import STEMS, Architecture, is_positive_integer
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 # Keras walks a functional graph recursively, a frame per layer and three layers per convolution,
 # so a flat net of more than some 300 layers meets Python's limit of 1000 frames, when it is built
-# and when it is loaded. Deeper nets are a chain of nested models, `conv2_units1to25` and so on.
+# and when it is loaded. Deeper nets are a chain of nested models, `conv2_blocks1to25` and so on.
 DEEPEST_FLAT = 200  # weighted layers
-UNITS_PER_SECTION = 25
+BLOCKS_PER_SECTION = 25
 
 
 class Sampling(NamedTuple):
-    """How a stage's first unit strides, and its dilations before and behind that."""
+    """How a stage's first block strides, and its dilations before and behind that."""
 
     strides: int
     dilation_before: int
@@ -44,7 +44,7 @@ def build(
     they are (N, C, H, W).
 
     Args:
-        architecture: A row of `keras_resnet.TABLE`, or one of your own.
+        architecture: A row of `keras_resnet.ARCHITECTURES`, or one of your own.
         include_top: Whether to end in global average pooling and the classifier.
         input_tensor: A Keras tensor to build upon, instead of a new input.
         input_shape: (H, W, C) without the batch. H and W may be `None`, for images of any size.
@@ -54,7 +54,7 @@ def build(
         classes: Outputs of the top. Default: the stem's, 1000 or 10.
         classifier_activation: Activation of the top; `None` for logits.
         name: The model's name. Default: the row's.
-        scan: Run the units of a stage after its first as one layer, `keras_resnet.Stage`.
+        scan: Run the blocks of a stage after its first as one layer, `keras_resnet.ScannedBlocks`.
 
     Returns:
         A functional `keras.Model`: (N, H, W, C) -> (N, classes) with a top.
@@ -117,11 +117,11 @@ def trunk(
     x = _stem(images, architecture)  # ImageNet: (N, 56, 56, 64); CIFAR: (N, 32, 32, 16)
     maps = []
     samplings = _samplings(architecture, output_stride)
-    for number, (units, filters, sampling) in enumerate(
-        zip(architecture.units, architecture.filters, samplings, strict=True), start=2
+    for number, (count, filters, sampling) in enumerate(
+        zip(architecture.blocks, architecture.filters, samplings, strict=True), start=2
     ):
         # ImageNet, basic: conv2_x (N, 56, 56, 64) .. conv5_x (N, 7, 7, 512)
-        x = _stage(x, architecture, number, units, filters, sampling, scan)
+        x = _stage(x, architecture, number, count, filters, sampling, scan)
         maps.append(x)
     return images, maps
 
@@ -220,24 +220,24 @@ def _stage(
     x: Any,
     architecture: Architecture,
     number: int,
-    units: int,
+    count: int,
     filters: int,
     sampling: Sampling,
     scan: bool,
 ) -> Any:
-    """`units` units, the first of which may stride."""
+    """`count` blocks, the first of which may stride."""
     stage = f"conv{number}"
-    if scan and units > 1:
-        x = _units(x, architecture, range(1, 2), filters, stage, sampling)  # may change the shape
-        unit = _model(
+    if scan and count > 1:
+        x = _blocks(x, architecture, range(1, 2), filters, stage, sampling)  # may change the shape
+        block = _model(
             x, architecture, range(2, 3), filters, stage, sampling, name=f"{stage}_block2"
         )
-        return Stage(unit, units - 1, name=f"{stage}_units2to{units}")(x)
+        return ScannedBlocks(block, count - 1, name=f"{stage}_blocks2to{count}")(x)
     if architecture.depth <= DEEPEST_FLAT:
-        return _units(x, architecture, range(1, units + 1), filters, stage, sampling)
-    for first in range(1, units + 1, UNITS_PER_SECTION):
-        section = range(first, min(first + UNITS_PER_SECTION, units + 1))
-        name = f"{stage}_units{section[0]}to{section[-1]}"
+        return _blocks(x, architecture, range(1, count + 1), filters, stage, sampling)
+    for first in range(1, count + 1, BLOCKS_PER_SECTION):
+        section = range(first, min(first + BLOCKS_PER_SECTION, count + 1))
+        name = f"{stage}_blocks{section[0]}to{section[-1]}"
         x = _model(x, architecture, section, filters, stage, sampling, name)(x)
     return x
 
@@ -251,13 +251,13 @@ def _model(
     sampling: Sampling,
     name: str,
 ) -> keras.Model:
-    """Units as a model of its own, to be called with tensors like x."""
+    """Blocks as a model of its own, to be called with tensors like x."""
     inside = keras.Input(x.shape[1:], dtype=x.dtype)
-    outside = _units(inside, architecture, section, filters, stage, sampling)
+    outside = _blocks(inside, architecture, section, filters, stage, sampling)
     return keras.Model(inside, outside, name=name)
 
 
-def _units(
+def _blocks(
     x: Any,
     architecture: Architecture,
     section: range,
@@ -269,7 +269,7 @@ def _units(
     for i in section:
         name = f"{stage}_block{i}"
         if i == 1:
-            x = blocks.unit(x, architecture, filters, strides, name, (before, dilation))
+            x = blocks.block(x, architecture, filters, strides, name, (before, dilation))
         else:
-            x = blocks.unit(x, architecture, filters, 1, name, (dilation, dilation))
+            x = blocks.block(x, architecture, filters, 1, name, (dilation, dilation))
     return x

@@ -63,10 +63,10 @@ class Range:
 Field = Choice | Range
 
 # fmt: off
-TABLE: tuple[Field, ...] = (
-    #      name                  values                          meaning, unit, source
+SEARCH_SPACE: tuple[Field, ...] = (
+    #      name                  values                          meaning, block, source
     Choice("shortcut",           ("A", "B", "C", PLAIN),         "section 3.3; none: the control"),
-    Choice("n",                  (3, 5, 7, 9),                   "units per stage, depth 6n+2"),
+    Choice("n",                  (3, 5, 7, 9),                   "blocks per stage, depth 6n+2"),
     Choice("width",              (1.0, 0.5, 2.0),                "filters, times the network's"),
     Choice("zero_init_residual", (False, True),                  "last batch norms start at 0"),
     Range("learning_rate",       0.01, 0.5, True,                "the highest of the run"),
@@ -91,10 +91,10 @@ def fields(network: str) -> tuple[Field, ...]:
             f"{network.replace('plain', 'resnet')!r}: shortcut={PLAIN} is the plain net."
         )
     found: list[Field] = []
-    for field in TABLE:
+    for field in SEARCH_SPACE:
         if field.name == "n" and isinstance(field, Choice):
             if row.stem == "cifar":
-                own = row.units[0]
+                own = row.blocks[0]
                 others = tuple(n for n in field.values if n != own)
                 found.append(Choice("n", (own, *others), field.meaning))
         elif field.name == "shortcut" and _plain(row) is None:
@@ -183,4 +183,4 @@ def architecture(base: str, values: Mapping[str, Any]) -> Architecture:
 def _plain(row: Architecture) -> str | None:
     """The name of the same net without shortcuts, if there is one."""
     name = row.name.replace("resnet", "plain")
-    return name if row.stem == "cifar" or name in architectures.TABLE else None
+    return name if row.stem == "cifar" or name in architectures.ARCHITECTURES else None

@@ -24,7 +24,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     """The paper's networks, for a keras-tuner search of one's own.
 
     A trial is a compiled functional model, (N, H, W, C) -> (N, classes) probabilities, of the
-    fields of `keras_resnet.search_space.TABLE` that concern the model: shortcut, n, width,
+    fields of `keras_resnet.search_space.SEARCH_SPACE` that concern the model: shortcut, n, width,
     zero_init_residual and learning_rate. SGD with momentum 0.9, as in section 4.2, and
     cross-entropy on whole-number labels.
 

@@ -6,8 +6,8 @@ prints rounded are strings, so that their last digit stays visible.
 
 from __future__ import annotations
 
-# Table 1, for 224x224 images: units in conv2_x, conv3_x, conv4_x, conv5_x.
-IMAGENET_UNITS = {
+# Table 1, for 224x224 images: blocks in conv2_x, conv3_x, conv4_x, conv5_x.
+IMAGENET_BLOCKS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -15,25 +15,25 @@ IMAGENET_UNITS = {
     152: (3, 8, 36, 3),
 }
 
-# Table 1: the convolutions of one unit in each stage, as (kernel size, filters).
-BASIC_UNITS = (
+# Table 1: the convolutions of one block in each stage, as (kernel size, filters).
+BASIC_BLOCK = (
     ((3, 64), (3, 64)),
     ((3, 128), (3, 128)),
     ((3, 256), (3, 256)),
     ((3, 512), (3, 512)),
 )
-BOTTLENECK_UNITS = (
+BOTTLENECK_BLOCK = (
     ((1, 64), (3, 64), (1, 256)),
     ((1, 128), (3, 128), (1, 512)),
     ((1, 256), (3, 256), (1, 1024)),
     ((1, 512), (3, 512), (1, 2048)),
 )
 IMAGENET_CONVOLUTIONS = {
-    18: BASIC_UNITS,
-    34: BASIC_UNITS,
-    50: BOTTLENECK_UNITS,
-    101: BOTTLENECK_UNITS,
-    152: BOTTLENECK_UNITS,
+    18: BASIC_BLOCK,
+    34: BASIC_BLOCK,
+    50: BOTTLENECK_BLOCK,
+    101: BOTTLENECK_BLOCK,
+    152: BOTTLENECK_BLOCK,
 }
 
 IMAGENET_OUTPUT_SIZES = {"conv1": 112, "conv2": 56, "conv3": 28, "conv4": 14, "conv5": 7}
@@ -62,7 +62,7 @@ IMAGENET_PARAMETERS = {
     (34, "C"): 22_716_840,
 }
 
-# Section 4.2: depth 6n+2, three stages of n units of two 3x3 layers.
+# Section 4.2: depth 6n+2, three stages of n blocks of two 3x3 layers.
 CIFAR_N = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 CIFAR_PLAIN_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_FILTERS = (16, 32, 64)

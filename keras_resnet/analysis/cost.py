@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from keras_resnet.analysis.graph import walk
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 
 def parameters(model: keras.Model) -> int:
@@ -29,8 +29,8 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 def _multiply_adds(layer: keras.layers.Layer) -> int:
-    if isinstance(layer, Stage):
-        return layer.count * multiply_adds(layer.unit.model)
+    if isinstance(layer, ScannedBlocks):
+        return layer.count * multiply_adds(layer.block.model)
     if not hasattr(layer, "kernel"):
         return 0
     if type(layer) not in (layers.Conv2D, layers.Dense) or getattr(layer, "groups", 1) != 1:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.analysis import graph
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 
 class GradientNorms(NamedTuple):
@@ -73,14 +73,14 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
 
 
 def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
-    """Every kernel with its layer's name; the stacked kernels of a `Stage` with several."""
+    """Every kernel with its layer's name; the stacked kernels of a `ScannedBlocks` with several."""
     for layer in graph.walk(model):
-        if isinstance(layer, Stage):
-            named = zip(layer.unit.variables, layer.stacks, strict=True)
+        if isinstance(layer, ScannedBlocks):
+            named = zip(layer.block.variables, layer.stacks, strict=True)
             for (name, _), stack in named:
                 if name.endswith("/kernel"):
                     ending = name.removesuffix("/kernel")
-                    yield stack, [f"{unit}_{ending}" for unit in layer.unit_names()]
+                    yield stack, [f"{block}_{ending}" for block in layer.block_names()]
         elif getattr(layer, "kernel", None) is not None:
             yield layer.kernel, [layer.name]
         elif any(True for _ in layer._flatten_layers(include_self=False)):
@@ -88,10 +88,10 @@ def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
 
 
 def _layer_order(model: keras.Model) -> Iterator[str]:
-    """Names of the layers from input to output, unit by unit in a `Stage`."""
+    """Names of the layers from input to output, block by block in a `ScannedBlocks`."""
     for layer in graph.walk(model):
-        if isinstance(layer, Stage):
-            endings = [ending for ending, _ in layer.unit.named_layers]
-            yield from (f"{unit}_{ending}" for unit in layer.unit_names() for ending in endings)
+        if isinstance(layer, ScannedBlocks):
+            endings = [ending for ending, _ in layer.block.named_layers]
+            yield from (f"{block}_{ending}" for block in layer.block_names() for ending in endings)
         else:
             yield layer.name

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 # Called with an operation, its inputs and what it gives; returns what is handed on.
 Tap = Callable[[Any, tuple[Any, ...], Any], Any]
@@ -30,7 +30,7 @@ def run(model: keras.Model, images: Any, tap: Tap) -> Any:
     """What `model` gives for a batch at inference; `tap` sees every operation, and may intervene.
 
     Operations of nested models are seen one by one, and then the nested model as one operation; so
-    are those of a `Stage`, the same operations for each of its units in turn.
+    are those of a `ScannedBlocks`, the same operations for each of its blocks in turn.
 
     Raises:
         ValueError: If the model, or one nested in it, is not functional.
@@ -42,8 +42,8 @@ def run(model: keras.Model, images: Any, tap: Tap) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             if isinstance(operation, keras.Model):
                 outputs = run(operation, args[0], tap)
-            elif isinstance(operation, Stage):
-                outputs = _unit_by_unit(operation, args[0], tap)
+            elif isinstance(operation, ScannedBlocks):
+                outputs = _block_by_block(operation, args[0], tap)
             else:
                 outputs = operation(*args, **kwargs)
             return tap(operation, args, outputs)
@@ -53,12 +53,12 @@ def run(model: keras.Model, images: Any, tap: Tap) -> Any:
     return model._run_through_graph(images, tapped)
 
 
-def _unit_by_unit(stage: Stage, x: Any, tap: Tap) -> Any:
-    variables = [variable for _, variable in stage.unit.variables]
+def _block_by_block(stage: ScannedBlocks, x: Any, tap: Tap) -> Any:
+    variables = [variable for _, variable in stage.block.variables]
     for i in range(stage.count):
         values = [stack[i] for stack in stage.stacks]
         with keras.StatelessScope(list(zip(variables, values, strict=True))):
-            x = run(stage.unit.model, x, tap)
+            x = run(stage.block.model, x, tap)
     return x
 
 

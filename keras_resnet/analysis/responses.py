@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from keras_resnet.analysis import graph
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 
 class Responses(NamedTuple):
@@ -70,7 +70,7 @@ def layer_responses(
 def _responding(model: Any) -> Iterator[tuple[int, str]]:
     """Ids of the layers whose outputs are responses and names of their convolutions, in order.
 
-    The layers of a `Stage` come again for each of its units, with the unit's names.
+    The layers of a `ScannedBlocks` come again for each of its blocks, with the block's names.
     """
     calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}
@@ -82,11 +82,11 @@ def _responding(model: Any) -> Iterator[tuple[int, str]]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _responding(layer)
-        elif isinstance(layer, Stage):
-            of_unit = list(_responding(layer.unit.model))
-            for unit in layer.unit_names():
-                for responding, name in of_unit:
-                    yield responding, name.replace(layer.unit.model.name, unit)
+        elif isinstance(layer, ScannedBlocks):
+            of_block = list(_responding(layer.block.model))
+            for block in layer.block_names():
+                for responding, name in of_block:
+                    yield responding, name.replace(layer.block.model.name, block)
         elif isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (3, 3):
             if layer.activation is not keras.activations.linear:
                 raise ValueError(

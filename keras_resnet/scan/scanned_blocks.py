@@ -1,7 +1,7 @@
-"""The identical units of a stage as one layer: a loop over stacked weights.
+"""The identical blocks of a stage as one layer: a loop over stacked weights.
 
-A graph of a thousand layers takes minutes to build and to trace. Here the graph holds one unit of
-a stage, and a loop runs it with each unit's weights in turn.
+A graph of a thousand layers takes minutes to build and to trace. Here the graph holds one block of
+a stage, and a loop runs it with each block's weights in turn.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from keras_resnet.scan.loops import scan
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
-class Stage(layers.Layer):  # type: ignore[misc]
-    """`count` units of one kind, one after the other: (N, H, W, C) -> (N, H, W, C).
+class ScannedBlocks(layers.Layer):  # type: ignore[misc]
+    """`count` blocks of one kind, one after the other: (N, H, W, C) -> (N, H, W, C).
 
-    Every variable of the unit is one variable here, with a further first axis: (count, ...).
-    Outputs, gradients and moving statistics are those of the units written out; without projections
-    so are the initial weights from the same seed. What takes norms of whole variables (`clipnorm`,
-    LAMB) sees the units of a stage as one. TensorFlow does not compile the loop by XLA, and cannot
-    synchronize batch norms in it.
+    Every variable of the block is one variable here, with a further first axis: (count, ...).
+    Outputs, gradients and moving statistics are those of the blocks written out; without
+    projections so are the initial weights from the same seed. What takes norms of whole variables
+    (`clipnorm`, LAMB) sees the blocks of a stage as one. TensorFlow does not compile the loop by
+    XLA, and cannot synchronize batch norms in it.
 
     Args:
-        unit: A functional model of one unit, of the same input and output shape. It is called as
-            the first unit, `conv2_block2`, and its layers' names begin so; the next units are
+        block: A functional model of one block, of the same input and output shape. It is called as
+            the first block, `conv2_block2`, and its layers' names begin so; the next blocks are
             `conv2_block3` and so on.
-        count: Number of units.
-        rematerialize: Keep only the units' inputs for the backward pass, and compute the rest
+        count: Number of blocks.
+        rematerialize: Keep only the blocks' inputs for the backward pass, and compute the rest
             twice (Chen et al. 2016, arXiv 1604.06174).
 
     Raises:
-        ValueError: If the unit changes the shape.
+        ValueError: If the block changes the shape.
     """
 
     def __init__(
-        self, unit: keras.Model, count: int, rematerialize: bool = False, **kwargs: Any
+        self, block: keras.Model, count: int, rematerialize: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if unit.input_shape != unit.output_shape:
+        if block.input_shape != block.output_shape:
             raise ValueError(
-                "The units of a loop hand on what they are given; "
-                f"{unit.name} makes {unit.output_shape} of {unit.input_shape}."
+                "The blocks of a loop hand on what they are given; "
+                f"{block.name} makes {block.output_shape} of {block.input_shape}."
             )
-        self.unit = Unit(unit)
+        self.block = BlockTemplate(block)
         self.count = count
         self.rematerialize = rematerialize
         if keras.backend.backend() == "tensorflow":
             self.supports_jit = False
 
     def build(self, input_shape: Any) -> None:
-        initializers: list[list[Any]] = [[] for _ in self.unit.variables]
-        for i in range(self.count):  # unit by unit, as those written out draw their seeds
-            for each, initializer in zip(initializers, self.unit.initializers, strict=True):
+        initializers: list[list[Any]] = [[] for _ in self.block.variables]
+        for i in range(self.count):  # block by block, as those written out draw their seeds
+            for each, initializer in zip(initializers, self.block.initializers, strict=True):
                 each.append(initializer if i == 0 else _reseeded(initializer))
         self.stacks = [
             self.add_weight(
@@ -67,21 +67,21 @@ class Stage(layers.Layer):  # type: ignore[misc]
                 initializer=Stacked(each),
                 dtype=variable.dtype,
                 trainable=variable.trainable,
-                autocast=False,  # the unit's layers cast what they read
+                autocast=False,  # the block's layers cast what they read
             )
-            for (name, variable), each in zip(self.unit.variables, initializers, strict=True)
+            for (name, variable), each in zip(self.block.variables, initializers, strict=True)
         ]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         training = bool(training and self.trainable)  # a frozen batch norm uses what it has
-        variables = [variable for _, variable in self.unit.variables]
+        variables = [variable for _, variable in self.block.variables]
         groups = _groups(variables)
         moving = [group for group in groups if training and not variables[group[0]].trainable]
 
         def run(x: Any, *joined: Any) -> tuple[Any, ...]:
             values = _separate(joined, groups, variables)
             with keras.StatelessScope((variables[i], value) for i, value in values) as scope:
-                y = self.unit.model(x, training=training)
+                y = self.block.model(x, training=training)
             return y, *_join([scope.get_current_value(variable) for variable in variables], moving)
 
         if training and self.rematerialize:
@@ -92,7 +92,7 @@ class Stage(layers.Layer):  # type: ignore[misc]
             return y, [ops.stop_gradient(value) for value in moved]
 
         # Read once: indexing the variables in the loop would make each a gradient of its full
-        # size for every unit. Statistics are copied: PyTorch assigns in place.
+        # size for every block. Statistics are copied: PyTorch assigns in place.
         stacks = [
             ops.convert_to_tensor(stack)
             if variable.trainable
@@ -105,54 +105,64 @@ class Stage(layers.Layer):  # type: ignore[misc]
         return y  # (N, H, W, C)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
-        return keras.KerasTensor(inputs.shape, dtype=self.unit.model.output.dtype)
+        return keras.KerasTensor(inputs.shape, dtype=self.block.model.output.dtype)
 
     @property
     def batch_norms(self) -> list[StackedBatchNorm]:
-        """The unit's, each standing for that of every unit."""
-        names = [name for name, _ in self.unit.variables]
+        """The block's, each standing for that of every block."""
+        names = [name for name, _ in self.block.variables]
         stacks = dict(zip(names, self.stacks, strict=True))
         return [
             StackedBatchNorm(layer, stacks[f"{bn}/moving_mean"], stacks[f"{bn}/moving_variance"])
-            for bn, layer in self.unit.named_layers
+            for bn, layer in self.block.named_layers
             if isinstance(layer, layers.BatchNormalization)
         ]
 
-    def unit_arrays(self) -> dict[str, np.ndarray]:
-        """The weights as the units written out have them: `{"conv2_block2_1_conv/kernel": ...}`."""
+    def block_arrays(self) -> dict[str, np.ndarray]:
+        """The weights of the blocks written out: `{"conv2_block2_1_conv/kernel": ...}`."""
         values = [np.array(ops.convert_to_numpy(stack)) for stack in self.stacks]
         return {
-            f"{unit}_{name}": array[i]
-            for i, unit in enumerate(self.unit_names())
-            for (name, _), array in zip(self.unit.variables, values, strict=True)
+            f"{block}_{name}": array[i]
+            for i, block in enumerate(self.block_names())
+            for (name, _), array in zip(self.block.variables, values, strict=True)
         }
 
-    def assign_units(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes its weights from the arrays of units written out, which may hold others too."""
-        for (name, _), stack in zip(self.unit.variables, self.stacks, strict=True):
-            stack.assign(np.stack([arrays[f"{unit}_{name}"] for unit in self.unit_names()]))
+    def assign_blocks(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes its weights from the arrays of blocks written out, which may hold others too."""
+        for (name, _), stack in zip(self.block.variables, self.stacks, strict=True):
+            stack.assign(np.stack([arrays[f"{block}_{name}"] for block in self.block_names()]))
 
-    def unit_names(self) -> list[str]:
-        """What the units are called when written out: `conv2_block2` and so on."""
-        stage, first = re.fullmatch(r"(.*?)(\d+)", self.unit.model.name).groups()  # type: ignore[union-attr]
+    def block_names(self) -> list[str]:
+        """What the blocks are called when written out: `conv2_block2` and so on."""
+        stage, first = re.fullmatch(r"(.*?)(\d+)", self.block.model.name).groups()  # type: ignore[union-attr]
         return [f"{stage}{int(first) + i}" for i in range(self.count)]
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "unit": keras.saving.serialize_keras_object(self.unit.model),
+            "block": keras.saving.serialize_keras_object(self.block.model),
             "count": self.count,
             "rematerialize": self.rematerialize,
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Stage:
-        return cls(**{**config, "unit": keras.saving.deserialize_keras_object(config["unit"])})
+    def from_config(cls, config: dict[str, Any]) -> ScannedBlocks:
+        return cls(**{**config, "block": keras.saving.deserialize_keras_object(config["block"])})
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class Stage(ScannedBlocks):
+    """`ScannedBlocks` under its former name, which finds class and weights in older files."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ScannedBlocks:
+        renamed = {"block" if key == "unit" else key: value for key, value in config.items()}
+        return super().from_config(renamed)
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A unit's graph, in which the variables stand for those of whichever unit runs.
+class BlockTemplate:
+    """A block's graph, in which the variables stand for those of whichever block runs.
 
     No layer itself: else Keras would take these variables for the stage's.
     """
@@ -161,7 +171,7 @@ class Unit:
 
     @property
     def named_layers(self) -> Iterator[tuple[str, layers.Layer]]:
-        """By their names without the unit's: `1_conv`."""
+        """By their names without the block's: `1_conv`."""
         for layer in self.model.layers:
             yield layer.name.removeprefix(f"{self.model.name}_"), layer
 
@@ -186,7 +196,7 @@ class Unit:
 
 @dataclass
 class StackedBatchNorm:
-    """What a batch norm has, for all units at once: statistics of shape (count, C)."""
+    """What a batch norm has, for all blocks at once: statistics of shape (count, C)."""
 
     layer: layers.BatchNormalization
     moving_mean: Any
@@ -203,7 +213,7 @@ class StackedBatchNorm:
 
 @dataclass(frozen=True)
 class Stacked:
-    """An initializer that draws every unit's part by its own."""
+    """An initializer that draws every block's part by its own."""
 
     initializers: Sequence[Any]
 
@@ -215,7 +225,7 @@ class Stacked:
 def _groups(variables: Sequence[Any]) -> list[list[int]]:
     """The variables that travel through the loop as one array, by their places.
 
-    Each array takes TensorFlow's loop several operations per unit, and a vector's own work is
+    Each array takes TensorFlow's loop several operations per block, and a vector's own work is
     less. So vectors go together, those that are trained apart from moving statistics.
     """
     groups: dict[Any, list[int]] = {}

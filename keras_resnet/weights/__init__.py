@@ -12,11 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.architectures import TABLE, Architecture
+from keras_resnet.architectures import ARCHITECTURES, Architecture
 from keras_resnet.weights import keras_files, porting, torch_files, transfer
-from keras_resnet.weights.published import ROWS, Row, fetch, rows
+from keras_resnet.weights.published import (
+    PUBLISHED_WEIGHTS,
+    PublishedWeights,
+    fetch,
+    list_published,
+)
 
-__all__ = ["Row", "fetch", "find", "fitting_version", "load", "read", "rows"]
+__all__ = ["PublishedWeights", "fetch", "find", "fitting_version", "list_published", "load", "read"]
 
 LOGGER = logging.getLogger("keras_resnet")
 
@@ -58,7 +63,7 @@ def find(
     include_top: bool = True,
     classes: int | None = None,
     classifier_activation: Any = "softmax",
-) -> Row | str | None:
+) -> PublishedWeights | str | None:
     """What `weights=` means for a network: a row of the table, a file's path, or `None`.
 
     Args:
@@ -75,7 +80,7 @@ def find(
     if weights is None:
         return None
     weights = os.fspath(weights)
-    if weights not in {row.name for row in ROWS}:
+    if weights not in {row.name for row in PUBLISHED_WEIGHTS}:
         if _ending(weights) is None:
             raise ValueError(
                 f"weights is None (random weights), a published name ({_choices(architecture)}) or "
@@ -85,8 +90,8 @@ def find(
             raise FileNotFoundError(f"There is no weights file {weights!r}.")
         return weights
 
-    row = next((r for r in rows(architecture.name) if r.name == weights), None)
-    if row is None or not _same_arrays(architecture, TABLE[row.network]):
+    row = next((r for r in list_published(architecture.name) if r.name == weights), None)
+    if row is None or not _same_arrays(architecture, ARCHITECTURES[row.network]):
         raise ValueError(
             f"There are no weights {weights!r} for {architecture}. "
             f"Of this network there are: {_choices(architecture)}."
@@ -105,7 +110,7 @@ def find(
 
 
 def fitting_version(
-    source: Row | str | None, architecture: Architecture, version: str | None = None
+    source: PublishedWeights | str | None, architecture: Architecture, version: str | None = None
 ) -> str | None:
     """The version to build for weights; `None` where they do not tell, or it is all the same.
 
@@ -121,10 +126,10 @@ def fitting_version(
     Raises:
         ValueError: If the weights need another version than the one asked for.
     """
-    if source is None or (isinstance(source, str) and architecture.unit != "bottleneck"):
+    if source is None or (isinstance(source, str) and architecture.block != "bottleneck"):
         return version
     asked = version or (architecture.version if architecture.version != "v1" else None)
-    if isinstance(source, Row):
+    if isinstance(source, PublishedWeights):
         needed: str | None = source.version
     else:
         needed = _recorded_version(source)
@@ -156,7 +161,10 @@ def _recorded_version(path: str) -> str | None:
 
 
 def load(
-    model: keras.Model, source: Row | str, architecture: Architecture, include_top: bool = True
+    model: keras.Model,
+    source: PublishedWeights | str,
+    architecture: Architecture,
+    include_top: bool = True,
 ) -> None:
     """Gives a model the weights of a row or a file; see `transfer.assign` for what fits.
 
@@ -164,7 +172,7 @@ def load(
         ValueError: If the file is damaged or does not fit; the model is then as it was.
         OSError: If the file cannot be fetched or read.
     """
-    path = fetch(source, include_top) if isinstance(source, Row) else source
+    path = fetch(source, include_top) if isinstance(source, PublishedWeights) else source
     transfer.assign(model, read(path, architecture), path)
 
 
@@ -184,7 +192,7 @@ def read(path: str, architecture: Architecture) -> dict[str, np.ndarray]:
         arrays = READERS[ending](path)
         if ending in TORCH_ENDINGS:
             return porting.from_torch(arrays)
-        return porting.from_keras_applications(arrays, architecture.units)
+        return porting.from_keras_applications(arrays, architecture.blocks)
     except (ImportError, FileNotFoundError, PermissionError):
         raise
     # A damaged file may make the parsers (HDF5, zip, safetensors, pickle's opcodes) fail in any
@@ -204,12 +212,16 @@ def _same_arrays(architecture: Architecture, other: Architecture) -> bool:
 
 
 def _choices(architecture: Architecture) -> str:
-    fitting = TABLE.get(architecture.name)
+    fitting = ARCHITECTURES.get(architecture.name)
     if fitting is None or not _same_arrays(architecture, fitting):
         return "none published"
-    names = [f"{row.name!r} ({row.version})" for row in rows(architecture.name)]
+    names = [f"{row.name!r} ({row.version})" for row in list_published(architecture.name)]
     return ", ".join(names) or "none published"
 
 
-def _called(source: Row | str) -> str:
-    return f"weights={source.name!r}" if isinstance(source, Row) else f"The weights {source}"
+def _called(source: PublishedWeights | str) -> str:
+    return (
+        f"weights={source.name!r}"
+        if isinstance(source, PublishedWeights)
+        else f"The weights {source}"
+    )

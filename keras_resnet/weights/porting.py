@@ -23,9 +23,9 @@ TORCH_LAYERS = (
     # theirs                                            ours
     (r"conv1",                                          r"conv1_conv"),
     (r"bn1",                                            r"conv1_bn"),
-    (r"layer(\d+)\.(\d+)\.(conv|bn)(\d)",               r"conv{stage}_block{unit}_\4_\3"),
-    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.0",  r"conv{stage}_block{unit}_0_conv"),
-    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.1",  r"conv{stage}_block{unit}_0_bn"),
+    (r"layer(\d+)\.(\d+)\.(conv|bn)(\d)",               r"conv{stage}_block{block}_\4_\3"),
+    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.0",  r"conv{stage}_block{block}_0_conv"),
+    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.1",  r"conv{stage}_block{block}_0_bn"),
     (r"fc|linear",                                      r"predictions"),
 )  # fmt: skip
 TORCH_VARIABLES = {
@@ -115,7 +115,7 @@ def version(model: keras.Model) -> str:
 
 
 def from_keras_applications(
-    arrays: Mapping[str, np.ndarray], units: Sequence[int]
+    arrays: Mapping[str, np.ndarray], blocks_per_stage: Sequence[int]
 ) -> dict[str, np.ndarray]:
     """keras.applications' arrays by our names, biases folded away.
 
@@ -125,15 +125,15 @@ def from_keras_applications(
 
     Args:
         arrays: By layer, in the order of the file.
-        units: Units in each stage, for files whose layers have other names than ours: their order
-            is keras.applications', which itself goes by order alone.
+        blocks_per_stage: Blocks in each stage, for files whose layers have other names than ours:
+            their order is keras.applications', which itself goes by order alone.
 
     Raises:
         ValueError: If the arrays are not those of such a net.
     """
     layers = dict.fromkeys(key.partition("/")[0] for key in arrays)
     if not all(LAYERS.fullmatch(layer) for layer in layers):
-        expected = list(_keras_applications_order(units))
+        expected = list(_keras_applications_order(blocks_per_stage))
         if len(layers) not in (len(expected), len(expected) - 1):
             strange = next(layer for layer in layers if not LAYERS.fullmatch(layer))
             raise ValueError(
@@ -154,15 +154,15 @@ def from_keras_applications(
     return _fold_biases(arrays)
 
 
-def _keras_applications_order(units: Sequence[int]) -> Iterator[str]:
+def _keras_applications_order(blocks_per_stage: Sequence[int]) -> Iterator[str]:
     """Layers with weights in the order of keras.applications' `model.layers` (bottlenecks)."""
     yield from ("conv1_conv", "conv1_bn")
-    for stage, count in enumerate(units, start=2):
-        for unit in range(1, count + 1):
-            name = f"conv{stage}_block{unit}"
+    for stage, count in enumerate(blocks_per_stage, start=2):
+        for block in range(1, count + 1):
+            name = f"conv{stage}_block{block}"
             yield from (f"{name}_1_conv", f"{name}_1_bn", f"{name}_2_conv", f"{name}_2_bn")
-            # By depth: the projection of a first unit stands beside the last convolution.
-            last = ("0", "3") if unit == 1 else ("3",)
+            # By depth: the projection of a first block stands beside the last convolution.
+            last = ("0", "3") if block == 1 else ("3",)
             yield from (f"{name}_{i}_conv" for i in last)
             yield from (f"{name}_{i}_bn" for i in last)
     yield TOP
@@ -194,9 +194,9 @@ def _torch_layer(name: str) -> str | None:
         match = re.fullmatch(theirs, name)
         if match and len(match.groups()) < 2:
             return ours
-        if match:  # stages are counted from conv2_x, units from 1
-            stage, unit = int(match[1]) + 1, int(match[2]) + 1
-            return match.expand(ours.format(stage=stage, unit=unit))
+        if match:  # stages are counted from conv2_x, blocks from 1
+            stage, block = int(match[1]) + 1, int(match[2]) + 1
+            return match.expand(ours.format(stage=stage, block=block))
     return None
 
 
@@ -207,7 +207,7 @@ def _torchvision_layer(name: str) -> str:
     match = re.fullmatch(r"conv(\d+)_block(\d+)_(\d+)_(conv|bn)", name)
     if match is None:
         return {"conv1_conv": "conv1", "conv1_bn": "bn1"}[name]
-    unit = f"layer{int(match[1]) - 1}.{int(match[2]) - 1}"
+    block = f"layer{int(match[1]) - 1}.{int(match[2]) - 1}"
     if match[3] == "0":
-        return f"{unit}.downsample.{0 if match[4] == 'conv' else 1}"
-    return f"{unit}.{match[4]}{match[3]}"
+        return f"{block}.downsample.{0 if match[4] == 'conv' else 1}"
+    return f"{block}.{match[4]}{match[3]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from keras_resnet.architectures import TABLE
+from keras_resnet.architectures import ARCHITECTURES
 from keras_resnet.preprocessing import PRETRAINED
 
 
@@ -75,11 +75,11 @@ CIFAR10 = Origin(
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedWeights:
     """One published set of weights for one network."""
 
     name: str  # what `weights=` takes
-    network: str  # a key of architectures.TABLE
+    network: str  # a key of architectures.ARCHITECTURES
     origin: Origin
     file: str
     hash: str  # MD5 (32 digits), or the first digits of the SHA-256
@@ -91,7 +91,7 @@ class Row:
     @property
     def version(self) -> str:
         """The version of the network that these weights need."""
-        return self.origin.version if TABLE[self.network].unit == "bottleneck" else "v1"
+        return self.origin.version if ARCHITECTURES[self.network].block == "bottleneck" else "v1"
 
     @property
     def preprocessing(self) -> str:
@@ -106,24 +106,30 @@ class Row:
         )
 
 
-def _caffe(network: str, top1: float, top5: float, hash_: str, hash_without_top: str) -> Row:
+def _caffe(
+    network: str, top1: float, top5: float, hash_: str, hash_without_top: str
+) -> PublishedWeights:
     file = f"{network}_weights_tf_dim_ordering_tf_kernels.h5"
     without_top = file.replace(".h5", "_notop.h5")
-    return Row("imagenet", network, CAFFE, file, hash_, top1, top5, without_top, hash_without_top)
+    return PublishedWeights(
+        "imagenet", network, CAFFE, file, hash_, top1, top5, without_top, hash_without_top
+    )
 
 
-def _torch(name: str, origin: Origin, top1: float, top5: float, file: str) -> Row:
+def _torch(name: str, origin: Origin, top1: float, top5: float, file: str) -> PublishedWeights:
     """PyTorch's files carry the first digits of their SHA-256: `resnet18-f37072fd.pth`."""
     stem, _, digits = file.removesuffix(".pth").rpartition("-")
-    return Row(name, stem.partition("_")[0], origin, file, digits, top1, top5)
+    return PublishedWeights(name, stem.partition("_")[0], origin, file, digits, top1, top5)
 
 
-def _cifar10(network: str, top1: float, top5: float, digest: str) -> Row:
-    return Row("cifar10", network, CIFAR10, f"{network}_cifar10.weights.h5", digest, top1, top5)
+def _cifar10(network: str, top1: float, top5: float, digest: str) -> PublishedWeights:
+    return PublishedWeights(
+        "cifar10", network, CIFAR10, f"{network}_cifar10.weights.h5", digest, top1, top5
+    )
 
 
 # fmt: off
-ROWS: tuple[Row, ...] = (
+PUBLISHED_WEIGHTS: tuple[PublishedWeights, ...] = (
     #                             top-1   top-5 error; MD5, MD5 of the file without top
     _caffe("resnet50",             24.7,    7.8, "2cb95161c43110f7111970584f804107",
                                                  "4d473c1dd8becc155b73f8504c6f6626"),
@@ -156,12 +162,12 @@ ROWS: tuple[Row, ...] = (
 # fmt: on
 
 
-def rows(network: str | None = None) -> tuple[Row, ...]:
+def list_published(network: str | None = None) -> tuple[PublishedWeights, ...]:
     """The published weights, of one network (`"resnet50"`) or of all; each prints as a line."""
-    return tuple(row for row in ROWS if network in (None, row.network))
+    return tuple(row for row in PUBLISHED_WEIGHTS if network in (None, row.network))
 
 
-def fetch(row: Row, include_top: bool = True) -> str:
+def fetch(row: PublishedWeights, include_top: bool = True) -> str:
     """The path of a row's file, its hash checked: in this package, or in Keras's cache.
 
     It is fetched if it is not there, and appears in the cache when it is complete and its hash is

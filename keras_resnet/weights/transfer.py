@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_resnet import analysis
-from keras_resnet.scan.scanned_blocks import Stage
+from keras_resnet.scan.scanned_blocks import ScannedBlocks
 
 LOGGER = logging.getLogger("keras_resnet")
 
@@ -32,7 +32,7 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
         for key, variable in _variables(model).items()
     }
     for stage in _stages(model):
-        found |= stage.unit_arrays()
+        found |= stage.block_arrays()
     return found
 
 
@@ -105,7 +105,7 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
         if key in shapes:
             variable.assign(fitting[key])
     for stage in _stages(model):
-        stage.assign_units(fitting)
+        stage.assign_blocks(fitting)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def _variables(model: keras.Model) -> dict[str, Any]:
     }
 
 
-def _stages(model: keras.Model) -> list[Stage]:
-    return [layer for layer in analysis.walk(model) if isinstance(layer, Stage)]
+def _stages(model: keras.Model) -> list[ScannedBlocks]:
+    return [layer for layer in analysis.walk(model) if isinstance(layer, ScannedBlocks)]
 
 
 def _adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:

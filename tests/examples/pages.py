@@ -12,4 +12,4 @@ def code(page: str) -> str:
     """The first Python block of `docs/<page>.md`; a net of 20 layers in it is cut down to 8."""
     block = re.search(r"^```python\n(.*?)^```$", (DOCS / f"{page}.md").read_text(), re.M | re.S)
     assert block is not None, f"docs/{page}.md shows no Python"
-    return block[1].replace("units=(3, 3, 3)", "units=(1, 1, 1)")
+    return block[1].replace("blocks=(3, 3, 3)", "blocks=(1, 1, 1)")

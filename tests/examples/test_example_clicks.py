@@ -54,7 +54,7 @@ def test_draws_repeat_with_the_seed(impressions):
 
 
 def test_the_command_in_small(tmp_path, monkeypatch):
-    small = replace(clicks.ARCHITECTURE, units=(1, 1, 1))
+    small = replace(clicks.ARCHITECTURE, blocks=(1, 1, 1))
     monkeypatch.setattr(clicks, "ARCHITECTURE", small)
     monkeypatch.setattr(clicks, "TRAINING_USERS", 1500)
     monkeypatch.setattr(clicks, "TEST_USERS", 1000)

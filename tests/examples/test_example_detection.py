@@ -31,7 +31,7 @@ def scenes() -> list[shapes.Scene]:
 
 def tiny(module):
     row = module.NET
-    return replace(row, units=(1,) * len(row.units), filters=(8, 8, 16, 16)[: len(row.units)])
+    return replace(row, blocks=(1,) * len(row.blocks), filters=(8, 8, 16, 16)[: len(row.blocks)])
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from PIL import Image
 
 import keras_resnet
 from examples import common, finetune, image_folder, stickers
-from keras_resnet import TABLE
+from keras_resnet import ARCHITECTURES
 
-ROW = keras_resnet.weights.rows("resnet20")[0]
+ROW = keras_resnet.weights.list_published("resnet20")[0]
 OPEN = """
 import sys
 import keras, numpy as np
@@ -197,8 +197,8 @@ def test_what_is_wrong_with_a_folder_is_said(own, capsys):
 
 
 def test_a_net_without_a_published_twin_is_alone(capsys):
-    row = keras_resnet.weights.rows("resnet50")[0]
-    assert finetune.twins(row) == {"residual": TABLE["resnet50"]}
+    row = keras_resnet.weights.list_published("resnet50")[0]
+    assert finetune.twins(row) == {"residual": ARCHITECTURES["resnet50"]}
     assert "resnet50 alone" in capsys.readouterr().out
     assert set(finetune.twins(ROW)) == {"residual", "plain"}
 

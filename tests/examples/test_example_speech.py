@@ -80,7 +80,7 @@ def test_spectrograms_depend_on_neither_loudness_nor_the_rest_of_the_batch(spoke
 
 
 def test_the_command_in_small(tmp_path, monkeypatch):
-    small = replace(speech.ARCHITECTURE, units=(1, 1, 1))
+    small = replace(speech.ARCHITECTURE, blocks=(1, 1, 1))
     monkeypatch.setattr(speech, "ARCHITECTURE", small)
     monkeypatch.setattr(speech, "PER_WORD", 1)
     monkeypatch.setattr(speech, "TEST_RATIOS", (10, 20))

@@ -12,7 +12,7 @@ from PIL import Image
 
 import keras_resnet
 from examples import common, style
-from keras_resnet import TABLE
+from keras_resnet import ARCHITECTURES
 
 OWN = "style, own features, %"
 SMALL = ["--size", "64", "--steps", "20"]
@@ -46,7 +46,7 @@ def test_cifar10s_mean_is_taken_by_channel_and_imagenets_as_published():
 
 def test_the_viewer_sees_what_the_network_computes(photographs):
     content, _ = photographs
-    *grams, seen = style.viewer(TABLE["resnet20"], content.shape)(content[None])
+    *grams, seen = style.viewer(ARCHITECTURES["resnet20"], content.shape)(content[None])
     assert [gram.shape[-1] for gram in grams] == [3, 16, *[16] * 3, *[32] * 3, *[64] * 3]
     net = keras_resnet.backbone("resnet20", weights="cifar10")
     maps = net(style.normalized(content[None], "cifar10"))
@@ -70,11 +70,11 @@ def test_painting_starts_at_the_photograph_and_stays_in_range(photographs, monke
 
 def test_steps_lower_the_loss_and_leave_the_network_as_it_is(photographs):
     content, other = photographs
-    outcome = style.paint(TABLE["resnet20"], content, other, seed=0, steps=20)
+    outcome = style.paint(ARCHITECTURES["resnet20"], content, other, seed=0, steps=20)
     assert len(outcome.losses) == 20  # one of each step
     assert outcome.losses[-1] < 0.5 * outcome.losses[0]
     assert outcome.picture.shape == content.shape
-    model = style.viewer(TABLE["resnet20"], content.shape)
+    model = style.viewer(ARCHITECTURES["resnet20"], content.shape)
     assert model.trainable_weights == []
 
 
@@ -89,7 +89,7 @@ def test_the_seed_is_the_noise_at_the_start(photographs):
 def test_nothing_is_painted_where_nothing_differs(photographs):
     content, _ = photographs
     with pytest.raises(ValueError, match="same picture"):
-        style.paint(TABLE["resnet20"], content, content, seed=0, steps=1)
+        style.paint(ARCHITECTURES["resnet20"], content, content, seed=0, steps=1)
 
 
 def test_twins_are_those_with_published_weights():
@@ -98,7 +98,7 @@ def test_twins_are_those_with_published_weights():
     for name in style.NETWORKS:
         for net, architecture in style.nets(name).items():
             assert (architecture.shortcut is None) == (net == "plain")
-            assert keras_resnet.weights.rows(architecture.name)
+            assert keras_resnet.weights.list_published(architecture.name)
 
 
 def test_the_command_in_small(tmp_path, capsys):
@@ -165,7 +165,9 @@ def test_a_negative_weight_is_refused(tmp_path, capsys):
 
 def test_the_more_the_content_weighs_the_nearer_it_stays(photographs):
     light, heavy = (
-        style.paint(TABLE["resnet20"], *photographs, seed=0, steps=20, content_weight=weight)
+        style.paint(
+            ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20, content_weight=weight
+        )
         for weight in (0.1, 10.0)
     )
     assert heavy.numbers["content, edges, %"] < light.numbers["content, edges, %"]

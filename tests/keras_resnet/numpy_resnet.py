@@ -71,7 +71,7 @@ def shortcut(
     return wider
 
 
-def unit(
+def block(
     x: np.ndarray, weights: Weights, option: str | None, strides: Sequence[int], name: str
 ) -> np.ndarray:
     """`strides` of each convolution."""
@@ -86,7 +86,7 @@ def unit(
 def forward(
     x: np.ndarray,
     weights: Weights,
-    units: Sequence[int],
+    blocks: Sequence[int],
     option: str | None,
     convolutions: int,
     strided: int = 1,
@@ -97,20 +97,20 @@ def forward(
     Args:
         x: (height, width, channels).
         weights: By layer name.
-        units: Of each stage.
+        blocks: Of each stage.
         option: Shortcut "A", "B" or "C", or None.
-        convolutions: In one unit.
-        strided: Which of them, from 1, has stride 2 in a later stage's first unit.
+        convolutions: In one block.
+        strided: Which of them, from 1, has stride 2 in a later stage's first block.
         imagenet_stem: 7x7 with stride 2 and max pooling, instead of a 3x3.
     """
     x = relu(conv_bn(x, weights, "conv1", 2 if imagenet_stem else 1))
     if imagenet_stem:
         x = max_pool(x)
-    for stage, number in enumerate(units, start=2):
+    for stage, number in enumerate(blocks, start=2):
         for i in range(1, number + 1):
             strides = [1] * convolutions
             if stage > 2 and i == 1:
                 strides[strided - 1] = 2
-            x = unit(x, weights, option, strides, f"conv{stage}_block{i}")
+            x = block(x, weights, option, strides, f"conv{stage}_block{i}")
     kernel, bias = weights["predictions"]
     return x.mean(axis=(0, 1)) @ kernel + bias

@@ -91,8 +91,8 @@ def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     model = build(name, channels_first=True)
     model.load_weights(directory / f"{name}.weights.h5")
     keras.config.set_image_data_format("channels_last")
-    unit = model.get_layer("conv3_block1_out").output.shape
-    numbers = {"unit_shape": np.array(unit[1:])}
+    block = model.get_layer("conv3_block1_out").output.shape
+    numbers = {"block_shape": np.array(block[1:])}
     if BACKEND != "tensorflow":  # whose convolutions on a CPU are channels_last
         images, _ = batch(name)
         numbers["before"] = model.predict_on_batch(images.transpose(0, 3, 1, 2))

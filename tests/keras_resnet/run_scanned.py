@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import Architecture, ResNet, Stage, copy_weights
+from keras_resnet import Architecture, ResNet, ScannedBlocks, copy_weights
 from keras_resnet.weights.transfer import arrays_of
 
 IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 9, 8, 3)).astype("float32")
@@ -27,10 +27,10 @@ LABELS = np.array([0, 1, 2, 3, 4, 1])
 
 @dataclass(frozen=True)
 class Case:
-    unit: str
+    block: str
     shortcut: str | None
     policy: str = "float32"
-    frozen: bool = False  # the units that are scanned
+    frozen: bool = False  # the blocks that are scanned
     rematerialize: bool = False
     channels_first: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -52,17 +52,19 @@ CASES = MappingProxyType(
 def network(case: Case, scan: bool) -> keras.Model:
     """Always from the same seed."""
     keras.utils.set_random_seed(3)
-    filters = {"basic": (4, 6), "bottleneck": (2, 3)}[case.unit]
+    filters = {"basic": (4, 6), "bottleneck": (2, 3)}[case.block]
     row = Architecture(
-        "tiny", "cifar", case.unit, (4, 3), filters, case.shortcut, stem_filters=4, **case.options
+        "tiny", "cifar", case.block, (4, 3), filters, case.shortcut, stem_filters=4, **case.options
     )
     model = ResNet(
         row, input_shape=images(case).shape[1:], classes=5, classifier_activation=None, scan=scan
     )
     for layer in model.layers:
-        if isinstance(layer, Stage):
+        if isinstance(layer, ScannedBlocks):
             layer.rematerialize = case.rematerialize
-        if isinstance(layer, Stage) or ("_block" in layer.name and "_block1_" not in layer.name):
+        if isinstance(layer, ScannedBlocks) or (
+            "_block" in layer.name and "_block1_" not in layer.name
+        ):
             layer.trainable = not case.frozen
     return model
 

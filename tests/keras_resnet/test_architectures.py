@@ -8,11 +8,11 @@ import re
 import paper_numbers as paper
 import pytest
 
-from keras_resnet import TABLE, Architecture, architectures, cifar_architecture
+from keras_resnet import ARCHITECTURES, Architecture, architectures, cifar_architecture
 
-IMAGENET_ROWS = [name for name, row in TABLE.items() if row.stem == "imagenet"]
-CIFAR_ROWS = [name for name, row in TABLE.items() if row.stem == "cifar"]
-TINY = Architecture("tiny", "cifar", "basic", units=(1, 1), filters=(16, 32), shortcut="B")
+IMAGENET_ROWS = [name for name, row in ARCHITECTURES.items() if row.stem == "imagenet"]
+CIFAR_ROWS = [name for name, row in ARCHITECTURES.items() if row.stem == "cifar"]
+TINY = Architecture("tiny", "cifar", "basic", blocks=(1, 1), filters=(16, 32), shortcut="B")
 
 
 def depth_in(name: str) -> int:
@@ -21,7 +21,7 @@ def depth_in(name: str) -> int:
 
 def test_the_table_has_the_networks_of_the_paper_and_no_other():
     assert set(IMAGENET_ROWS) == {
-        *(f"resnet{depth}" for depth in paper.IMAGENET_UNITS),
+        *(f"resnet{depth}" for depth in paper.IMAGENET_BLOCKS),
         *("plain18", "plain34"),
     }
     assert set(CIFAR_ROWS) == {
@@ -30,9 +30,9 @@ def test_the_table_has_the_networks_of_the_paper_and_no_other():
     }
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_name_tells_kind_and_depth(name):
-    row = TABLE[name]
+    row = ARCHITECTURES[name]
     assert row.name == name
     assert row.depth == depth_in(name)
     assert row.residual == name.startswith("resnet")
@@ -40,15 +40,15 @@ def test_the_name_tells_kind_and_depth(name):
 
 @pytest.mark.parametrize("name", IMAGENET_ROWS)
 def test_imagenet_rows_are_table_1s(name):
-    row, depth = TABLE[name], depth_in(name)
+    row, depth = ARCHITECTURES[name], depth_in(name)
     stages = paper.IMAGENET_CONVOLUTIONS[depth]
-    unit = architectures.UNITS[row.unit]
-    assert row.units == paper.IMAGENET_UNITS[depth]
+    block = architectures.BLOCKS[row.block]
+    assert row.blocks == paper.IMAGENET_BLOCKS[depth]
     assert row.first_filters == paper.IMAGENET_STEM["filters"]
     assert row.stage_outputs == tuple(stage[-1][1] for stage in stages)
     for filters, stage in zip(row.filters, stages, strict=True):
-        multiples = (multiple * filters for multiple in unit.filter_multiples)
-        assert tuple(zip(unit.kernel_sizes, multiples, strict=True)) == stage
+        multiples = (multiple * filters for multiple in block.filter_multiples)
+        assert tuple(zip(block.kernel_sizes, multiples, strict=True)) == stage
     assert row.shortcut == ("B" if row.residual else None)
     assert row.version == "v1"
     assert row.total_stride == 32
@@ -56,11 +56,11 @@ def test_imagenet_rows_are_table_1s(name):
 
 @pytest.mark.parametrize("name", CIFAR_ROWS)
 def test_cifar_rows_are_section_4_2s(name):
-    row = TABLE[name]
-    assert row.units == (paper.CIFAR_N[depth_in(name)],) * 3
+    row = ARCHITECTURES[name]
+    assert row.blocks == (paper.CIFAR_N[depth_in(name)],) * 3
     assert row.filters == row.stage_outputs == paper.CIFAR_FILTERS
     assert row.first_filters == 16
-    assert row.unit_depth == 2
+    assert row.block_depth == 2
     assert row.shortcut == ("A" if row.residual else None)
     assert row.total_stride == 4
 
@@ -76,7 +76,7 @@ def test_stems_are_the_papers():
 
 
 def test_every_name_finds_its_row_and_numbers_find_new_cifar_nets():
-    for name, row in TABLE.items():
+    for name, row in ARCHITECTURES.items():
         assert architectures.get(name) is row
     assert architectures.get("resnet14") == cifar_architecture(14)
     assert architectures.get("plain8") == cifar_architecture(8, residual=False)
@@ -98,7 +98,7 @@ def test_other_names_are_refused_with_the_known_ones(name):
 def test_any_depth_6n_plus_2_is_a_cifar_net(depth):
     row = cifar_architecture(depth)
     assert row.depth == depth
-    assert sum(row.units) * 6 == (depth - 2) * 3
+    assert sum(row.blocks) * 6 == (depth - 2) * 3
 
 
 @pytest.mark.parametrize("depth", [2, 7, 19, 21, 0, -4, 20.0, "20", None])
@@ -112,16 +112,16 @@ def test_other_depths_are_refused(depth):
     ("change", "said"),
     [
         ({"stem": "mnist"}, ("'mnist'", "'imagenet'", "'cifar'")),
-        ({"unit": "wide"}, ("'wide'", "'basic'", "'bottleneck'")),
+        ({"block": "wide"}, ("'wide'", "'basic'", "'bottleneck'")),
         ({"shortcut": "D"}, ("'D'", "'A'", "'B'", "'C'", "None")),
         ({"shortcut": "b"}, ("'b'", "'B'")),
         ({"version": "v2"}, ("'v2'", "'v1'", "'v1.5'")),
         ({"version": "v1.5"}, ("v1.5", "basic", "bottleneck")),
-        ({"units": ()}, ("()", "(16, 32)")),
-        ({"units": (1,)}, ("(1,)", "(16, 32)")),
-        ({"units": (1, 0)}, ("units", "(1, 0)")),
-        ({"units": (1, 1.0)}, ("units", "(1, 1.0)")),
-        ({"units": 2}, ("units", "2")),
+        ({"blocks": ()}, ("()", "(16, 32)")),
+        ({"blocks": (1,)}, ("(1,)", "(16, 32)")),
+        ({"blocks": (1, 0)}, ("blocks", "(1, 0)")),
+        ({"blocks": (1, 1.0)}, ("blocks", "(1, 1.0)")),
+        ({"blocks": 2}, ("blocks", "2")),
         ({"filters": (16, -32)}, ("filters", "(16, -32)")),
         ({"filters": (16, True)}, ("filters", "(16, True)")),
         ({"filters": (32, 16), "shortcut": "A"}, ("(16, 32, 16)", "'B'")),
@@ -140,23 +140,23 @@ def test_rows_that_describe_no_network_are_refused(change, said):
 
 
 def test_rows_take_lists_too():
-    row = dataclasses.replace(TINY, units=[1, 1], filters=[16, 32])
+    row = dataclasses.replace(TINY, blocks=[1, 1], filters=[16, 32])
     assert row == TINY
     assert hash(row) == hash(TINY)
 
 
 def test_options_replace_only_what_is_given():
-    row = TABLE["resnet50"]
+    row = ARCHITECTURES["resnet50"]
     assert architectures.with_options(row) == row
     changed = architectures.with_options(row, shortcut="C", version="v1.5")
     assert changed == dataclasses.replace(row, shortcut="C", version="v1.5")
     assert architectures.with_options(row, zero_init_residual=True).zero_init_residual
     with pytest.raises(ValueError, match=r"plain18.*'A'"):
-        architectures.with_options(TABLE["plain18"], shortcut="A")
+        architectures.with_options(ARCHITECTURES["plain18"], shortcut="A")
 
 
 def test_rows_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         TINY.name = "other"
     with pytest.raises(TypeError):
-        TABLE["tiny"] = TINY
+        ARCHITECTURES["tiny"] = TINY

@@ -132,7 +132,7 @@ def test_activation_of_the_top():
 
 ALLOWED = {
     "stem": st.sampled_from(["cifar", "imagenet"]),
-    "unit": st.sampled_from(["basic", "bottleneck"]),
+    "block": st.sampled_from(["basic", "bottleneck"]),
     "stages": st.lists(st.tuples(st.integers(1, 2), st.integers(1, 5)), min_size=1, max_size=2),
     "stem_filters": st.none() | st.integers(1, 4),
     "shortcut": st.sampled_from(["A", "B", "C", None]),
@@ -149,7 +149,7 @@ ALLOWED = {
 WRONG = st.sampled_from(
     [
         ("stem", "mnist"),
-        ("unit", "wide"),
+        ("block", "wide"),
         ("stages", []),
         ("stages", [(1, 4), (0, 4)]),
         ("stages", [(1, -4)]),
@@ -167,25 +167,25 @@ WRONG = st.sampled_from(
 )
 
 
-def faults(stem, unit, stages, shortcut, stem_filters, options) -> list[str]:
+def faults(stem, block, stages, shortcut, stem_filters, options) -> list[str]:
     """What is wrong with the arguments, in words that the message must have one of."""
     version, input_shape = options["version"], options["input_shape"]
     stride = {"cifar": 1, "imagenet": 4}.get(stem, 1) * 2 ** max(len(stages) - 1, 0)
     widths = [stem_filters or (16 if stem == "cifar" else 64)]
-    widths += [(4 if unit == "bottleneck" else 1) * filters for _, filters in stages]
+    widths += [(4 if block == "bottleneck" else 1) * filters for _, filters in stages]
     small = len(input_shape) != 3 or any(n is not None and n < stride for n in input_shape[:2])
     wrong = {
         "'mnist'": stem == "mnist",
-        "'wide'": unit == "wide",
-        "units=()": not stages,
-        "units takes": any(units < 1 for units, _ in stages),
+        "'wide'": block == "wide",
+        "blocks=()": not stages,
+        "blocks takes": any(blocks < 1 for blocks, _ in stages),
         "filters takes": any(filters < 1 for _, filters in stages),
         "given 0": stem_filters == 0 or options["classes"] == 0,
         "'D'": shortcut == "D",
         str(tuple(widths)): shortcut == "A" and widths != sorted(widths),
         "plain": shortcut is None and bool(options["zero_init_residual"]),
         "'v2'": version == "v2",
-        "'v1.5'": version == "v1.5" and unit == "basic",
+        "'v1.5'": version == "v1.5" and block == "basic",
         "'sum'": options["pooling"] == "sum",
         "'7'": options["classes"] == "7",
         "nonesuch": options["include_top"] and options["classifier_activation"] == "nonesuch",
@@ -198,16 +198,18 @@ def faults(stem, unit, stages, shortcut, stem_filters, options) -> list[str]:
 @given(st.fixed_dictionaries(ALLOWED), st.lists(WRONG, max_size=1))
 def test_any_arguments_give_a_working_model_or_name_what_is_wrong(allowed, wrong):
     options = {**allowed, **dict(wrong)}
-    stem, unit, stages, shortcut, stem_filters = (
-        options.pop(field) for field in ("stem", "unit", "stages", "shortcut", "stem_filters")
+    stem, block, stages, shortcut, stem_filters = (
+        options.pop(field) for field in ("stem", "block", "stages", "shortcut", "stem_filters")
     )
 
     def build() -> keras.Model:
-        units, filters = (tuple(stage[i] for stage in stages) for i in (0, 1))
-        row = Architecture("drawn", stem, unit, units, filters, shortcut, stem_filters=stem_filters)
+        blocks, filters = (tuple(stage[i] for stage in stages) for i in (0, 1))
+        row = Architecture(
+            "drawn", stem, block, blocks, filters, shortcut, stem_filters=stem_filters
+        )
         return keras_resnet.ResNet(row, weights=None, **options)
 
-    expected = faults(stem, unit, stages, shortcut, stem_filters, options)
+    expected = faults(stem, block, stages, shortcut, stem_filters, options)
     if expected:
         with pytest.raises(ValueError, match=r".") as error:
             build()
@@ -218,7 +220,7 @@ def test_any_arguments_give_a_working_model_or_name_what_is_wrong(allowed, wrong
     height, width, channels = (n or 33 for n in options["input_shape"])
     y = model(np.ones((2, height, width, channels), "float32"), training=False)
     assert np.isfinite(keras.ops.convert_to_numpy(y)).all()
-    outputs = stages[-1][1] * (4 if unit == "bottleneck" else 1)
+    outputs = stages[-1][1] * (4 if block == "bottleneck" else 1)
     stride = (4 if stem == "imagenet" else 1) * 2 ** (len(stages) - 1)
     if options["include_top"]:
         assert y.shape == (2, options["classes"] or (1000 if stem == "imagenet" else 10))

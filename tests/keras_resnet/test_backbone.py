@@ -16,9 +16,9 @@ SIZES = ((67, 90), (64, 96), (33, 47))  # odd, even, and with odd maps further u
 KINDS = (("bottleneck", "v1"), ("bottleneck", "v1.5"), ("basic", "v1"))
 
 
-def tiny(unit: str = "bottleneck", version: str = "v1", **fields) -> Architecture:
+def tiny(block: str = "bottleneck", version: str = "v1", **fields) -> Architecture:
     options = {"shortcut": "B", "stem_filters": 5, "version": version, **fields}
-    return Architecture("tiny", "imagenet", unit, (1, 2, 1, 2), (2, 3, 4, 5), **options)
+    return Architecture("tiny", "imagenet", block, (1, 2, 1, 2), (2, 3, 4, 5), **options)
 
 
 def values(net: keras.Model, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -33,18 +33,18 @@ def assert_close(actual, expected) -> None:
 # ---- maps
 
 
-@pytest.mark.parametrize("unit", ["basic", "bottleneck"])
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
 @pytest.mark.parametrize("size", SIZES[:2])
-def test_the_maps_are_the_plain_nets_own(unit, size):
-    architecture = tiny(unit)
+def test_the_maps_are_the_plain_nets_own(block, size):
+    architecture = tiny(block)
     net = randomize(backbone(architecture))
     whole = keras_resnet.ResNet(architecture, include_top=False)
     whole.set_weights(net.get_weights())
     x = images((2, *size, 3))
     maps = values(net, x)
     assert list(maps) == ["C2", "C3", "C4", "C5"]
-    for stage, units, stride in zip((2, 3, 4, 5), (1, 2, 1, 2), (4, 8, 16, 32), strict=True):
-        own = keras.Model(whole.input, whole.get_layer(f"conv{stage}_block{units}_out").output)
+    for stage, blocks, stride in zip((2, 3, 4, 5), (1, 2, 1, 2), (4, 8, 16, 32), strict=True):
+        own = keras.Model(whole.input, whole.get_layer(f"conv{stage}_block{blocks}_out").output)
         expected = outputs(own, x)
         assert expected.shape[1:3] == tuple(-(-n // stride) for n in size)
         np.testing.assert_array_equal(maps[f"C{stage}"], expected)
@@ -63,7 +63,7 @@ def test_a_cifar_net_has_three_maps_named_by_stage_and_by_stride():
 def test_a_net_too_deep_for_one_graph_has_maps_too(monkeypatch):
     flat = randomize(backbone(tiny()))
     monkeypatch.setattr(resnet, "DEEPEST_FLAT", 3)
-    monkeypatch.setattr(resnet, "UNITS_PER_SECTION", 1)
+    monkeypatch.setattr(resnet, "BLOCKS_PER_SECTION", 1)
     nested = backbone(tiny())
     assert any(isinstance(layer, keras.Model) for layer in nested.layers)
     nested.set_weights(flat.get_weights())
@@ -75,9 +75,9 @@ def test_a_net_too_deep_for_one_graph_has_maps_too(monkeypatch):
 # ---- dilation
 
 
-@pytest.mark.parametrize(("unit", "version"), KINDS)
-def test_a_dilated_net_agrees_where_the_striding_net_has_values(unit, version):
-    architecture = tiny(unit, version)
+@pytest.mark.parametrize(("block", "version"), KINDS)
+def test_a_dilated_net_agrees_where_the_striding_net_has_values(block, version):
+    architecture = tiny(block, version)
     striding = randomize(backbone(architecture))
     for output_stride in (4, 8, 16):
         dilated = backbone(architecture, output_stride=output_stride)

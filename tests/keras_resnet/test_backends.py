@@ -76,7 +76,7 @@ def test_the_step_changed_the_network(numbers, net):
 
 @pytest.mark.parametrize("net", NETS)
 def test_channels_first_gives_the_same_numbers(numbers, net, backend):
-    channels, height, width = numbers[f"{net}/channels_first/unit_shape"]
+    channels, height, width = numbers[f"{net}/channels_first/block_shape"]
     assert (channels, height, width) == {"cifar8-A": (32, 16, 16), "bottleneck-C": (24, 5, 4)}[net]
     if backend != "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
         np.testing.assert_allclose(

@@ -11,7 +11,7 @@ from keras import layers
 
 import keras_resnet
 from keras_resnet import architectures
-from keras_resnet.architectures import TABLE
+from keras_resnet.architectures import ARCHITECTURES
 
 IMAGE = {"imagenet": (64, 64, 3), "cifar": (32, 32, 3)}
 
@@ -53,7 +53,9 @@ FEW = ("resnet18", "resnet50", "resnet20", "plain20")
 
 @pytest.mark.parametrize("name", FEW)
 def test_nets_of_the_table(name):
-    model = keras_resnet.ResNet(TABLE[name], weights=None, input_shape=IMAGE[TABLE[name].stem])
+    model = keras_resnet.ResNet(
+        ARCHITECTURES[name], weights=None, input_shape=IMAGE[ARCHITECTURES[name].stem]
+    )
     with_random_statistics(model)
     before = [np.array(w) for w in model.get_weights()]
     assert_same_function(model, keras_resnet.fold_batch_norm(model))
@@ -62,7 +64,7 @@ def test_nets_of_the_table(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in TABLE if name not in FEW])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in FEW])
 def test_the_other_nets_of_the_table(name):
     if name == "resnet1202":
         name = "resnet206"  # a chain of nested models too, and minutes faster
@@ -84,7 +86,7 @@ def test_a_chain_of_nested_models(monkeypatch):
     from keras_resnet import resnet
 
     monkeypatch.setattr(resnet, "DEEPEST_FLAT", 10)
-    monkeypatch.setattr(resnet, "UNITS_PER_SECTION", 1)
+    monkeypatch.setattr(resnet, "BLOCKS_PER_SECTION", 1)
     model = with_random_statistics(keras_resnet.CifarResNet(14))
     assert any(isinstance(layer, keras.Model) for layer in model.layers)
     assert_same_function(model, keras_resnet.fold_batch_norm(model))

@@ -14,7 +14,7 @@ import keras
 import pytest
 
 import keras_resnet
-from keras_resnet import TABLE
+from keras_resnet import ARCHITECTURES
 
 IMPORTS = """
 import json
@@ -25,7 +25,7 @@ import keras_resnet
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
 EXTRAS = {"shortcut": None, "version": None, "zero_init_residual": None, "scan": False}
-NAMED = [name for name in keras_resnet.__all__ if name.lower() in TABLE]
+NAMED = [name for name in keras_resnet.__all__ if name.lower() in ARCHITECTURES]
 PLACE = re.compile(r"Table \d|Fig\. \d|[Ss]ection \d")
 
 
@@ -50,7 +50,7 @@ def test_every_public_name_exists_once():
 
 
 def test_every_row_of_the_table_has_its_constructor():
-    assert sorted(name.lower() for name in NAMED) == sorted(TABLE)
+    assert sorted(name.lower() for name in NAMED) == sorted(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -59,7 +59,7 @@ def test_signatures_are_those_of_keras_applications(name):
     theirs = inspect.signature(keras.applications.ResNet50).parameters
     shared = [argument for argument in ours.values() if argument.kind != argument.KEYWORD_ONLY]
     assert [argument.name for argument in shared] == list(theirs)
-    row = TABLE[name.lower()]
+    row = ARCHITECTURES[name.lower()]
     own = {"weights", "classes", "name"}  # by network, and by the weights there are
     assert [(a.name, a.default) for a in shared if a.name not in own] == [
         (a.name, a.default) for a in theirs.values() if a.name not in own
@@ -78,7 +78,7 @@ def test_docstrings_name_the_place_in_the_paper_and_every_argument(name):
     text = inspect.getdoc(constructor)
     first_line = text.splitlines()[0]
     assert PLACE.search(first_line)
-    assert str(TABLE[name.lower()].depth) in first_line
+    assert str(ARCHITECTURES[name.lower()].depth) in first_line
     for argument in inspect.signature(constructor).parameters:
         assert f"\n    {argument}: " in text
     for heading in ("Args:", "Returns:", "Raises:"):
@@ -87,7 +87,7 @@ def test_docstrings_name_the_place_in_the_paper_and_every_argument(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in keras_resnet.__all__ if name not in (*NAMED, "TABLE")]
+    "name", [name for name in keras_resnet.__all__ if name not in (*NAMED, "ARCHITECTURES")]
 )
 def test_the_other_public_names_are_documented(name):
     assert len(inspect.getdoc(getattr(keras_resnet, name))) > 40

@@ -10,7 +10,7 @@ import paper_numbers as paper
 import pytest
 
 import keras_resnet
-from keras_resnet import TABLE, blocks
+from keras_resnet import ARCHITECTURES, blocks
 
 SCHEME = re.compile(
     r"conv1_(pad|conv|bn|relu)|pool1_(pad|pool)"
@@ -44,7 +44,7 @@ def test_the_deeper_nets_have_the_layers_of_keras_applications(name):
     assert output_shapes(ours) == output_shapes(getattr(keras.applications, name)(**small))
 
 
-def test_features_come_from_any_unit(resnet50):
+def test_features_come_from_any_block(resnet50):
     model = keras.Model(resnet50.input, resnet50.get_layer("conv4_block6_out").output)
     assert model.output_shape == (None, 14, 14, 1024)
     assert np.all(model.predict_on_batch(np.ones((1, 224, 224, 3), "float32")) >= 0)
@@ -59,25 +59,25 @@ def test_stages_have_the_output_sizes_of_table_1(resnet50):
 def test_a_small_cifar_net_name_by_name():
     model = keras_resnet.CifarResNet(8, weights=None)
     stem = ["conv1_conv", "conv1_bn", "conv1_relu"]
-    unit = ["1_conv", "1_bn", "1_relu", "2_conv", "2_bn", "add", "out"]
-    strided = ["1_pad", "0_pool", *unit]
-    units = {"conv2_block1": unit, "conv3_block1": strided, "conv4_block1": strided}
-    expected = [f"{name}_{layer}" for name, layers in units.items() for layer in layers]
+    block = ["1_conv", "1_bn", "1_relu", "2_conv", "2_bn", "add", "out"]
+    strided = ["1_pad", "0_pool", *block]
+    blocks_of = {"conv2_block1": block, "conv3_block1": strided, "conv4_block1": strided}
+    expected = [f"{name}_{layer}" for name, layers in blocks_of.items() for layer in layers]
     assert sorted(names(model)) == sorted([*stem, *expected, "avg_pool", "predictions"])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "plain18", "plain34", "resnet20", "plain20"])
 def test_basic_and_plain_nets_follow_the_scheme(name):
-    row = TABLE[name]
+    row = ARCHITECTURES[name]
     model = keras_resnet.ResNet(row, weights=None)
     assert all(SCHEME.fullmatch(layer) for layer in names(model))
     sizes = paper.IMAGENET_OUTPUT_SIZES if row.stem == "imagenet" else paper.CIFAR_OUTPUT_SIZES
-    for number, (units, filters) in enumerate(zip(row.units, row.filters, strict=True), start=2):
+    for number, (count, filters) in enumerate(zip(row.blocks, row.filters, strict=True), start=2):
         size = sizes[f"conv{number}"]
-        for unit in range(1, units + 1):
-            out = model.get_layer(f"conv{number}_block{unit}_out")
+        for block in range(1, count + 1):
+            out = model.get_layer(f"conv{number}_block{block}_out")
             assert out.output.shape == (None, size, size, filters)
-        assert f"conv{number}_block{units + 1}_out" not in names(model)
+        assert f"conv{number}_block{count + 1}_out" not in names(model)
     assert any(layer.endswith("_add") for layer in names(model)) == row.residual
     assert any("_0_" in layer for layer in names(model)) == row.residual
 

@@ -11,7 +11,7 @@ import paper_numbers as paper
 import pytest
 
 import keras_resnet
-from keras_resnet import TABLE, analysis
+from keras_resnet import ARCHITECTURES, analysis
 
 
 class Cost(NamedTuple):
@@ -28,7 +28,7 @@ def convolution(size: int, kernel: int, inputs: int, outputs: int) -> Iterator[C
     yield Cost(2 * outputs, 0)
 
 
-def units(
+def blocks(
     channels: int,
     number: int,
     layers: tuple[tuple[int, int], ...],
@@ -55,9 +55,9 @@ def imagenet_costs(depth: int, shortcut: str | None, stride_in_3x3: bool) -> Ite
     yield from convolution(sizes[0], 7, 3, 64)
     channels = 64
     for stage, layers in enumerate(paper.IMAGENET_CONVOLUTIONS[depth]):
-        number = paper.IMAGENET_UNITS[depth][stage]
+        number = paper.IMAGENET_BLOCKS[depth][stage]
         size = sizes[stage + 1]
-        yield from units(channels, number, layers, size, stage > 0, shortcut, stride_in_3x3)
+        yield from blocks(channels, number, layers, size, stage > 0, shortcut, stride_in_3x3)
         channels = layers[-1][1]
     yield Cost(channels * 1000 + 1000, channels * 1000)
 
@@ -67,7 +67,7 @@ def cifar_costs(depth: int) -> Iterator[Cost]:
     channels = 16
     for filters, size in ((16, 32), (32, 16), (64, 8)):
         layers = ((3, filters), (3, filters))
-        yield from units(channels, paper.CIFAR_N[depth], layers, size, size < 32, None, False)
+        yield from blocks(channels, paper.CIFAR_N[depth], layers, size, size < 32, None, False)
         channels = filters
     yield Cost(64 * 10 + 10, 64 * 10)
 
@@ -98,7 +98,7 @@ def imagenet_cost():
     def cost(depth: int, shortcut: str | None, version: str = "v1") -> Cost:
         key = (depth, shortcut, version)
         if key not in costs:
-            row = TABLE[f"resnet{depth}" if shortcut else f"plain{depth}"]
+            row = ARCHITECTURES[f"resnet{depth}" if shortcut else f"plain{depth}"]
             model = keras_resnet.ResNet(row, weights=None, shortcut=shortcut, version=version)
             costs[key] = measured(model)
         return costs[key]
@@ -151,7 +151,7 @@ def test_flops_agree_with_table_1_to_the_digit_it_prints(imagenet_cost, depth, s
     ],
 )
 def test_cifar_nets_cost_what_the_slow_count_says(kind, depth):
-    cost = measured(keras_resnet.ResNet(TABLE[f"{kind}{depth}"], weights=None))
+    cost = measured(keras_resnet.ResNet(ARCHITECTURES[f"{kind}{depth}"], weights=None))
     assert cost == total(cifar_costs(depth))
     assert cost.parameters == paper.CIFAR_PARAMETERS[depth]
     printed = paper.CIFAR_MILLIONS[depth]

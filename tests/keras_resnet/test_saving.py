@@ -25,9 +25,9 @@ assert not any(name.startswith("keras_resnet") for name in sys.modules)
 """
 
 
-def tiny(unit: str, shortcut: str | None, units: int = 1, **fields) -> Architecture:
-    filters = {"basic": (4, 6, 9), "bottleneck": (2, 3, 5)}[unit]
-    return Architecture("tiny", "cifar", unit, (units,) * 3, filters, shortcut, **fields)
+def tiny(block: str, shortcut: str | None, blocks: int = 1, **fields) -> Architecture:
+    filters = {"basic": (4, 6, 9), "bottleneck": (2, 3, 5)}[block]
+    return Architecture("tiny", "cifar", block, (blocks,) * 3, filters, shortcut, **fields)
 
 
 def build(architecture: Architecture, **arguments) -> keras.Model:
@@ -65,18 +65,18 @@ NETS = [
 ]
 
 
-@pytest.mark.parametrize(("unit", "shortcut", "top"), NETS)
-def test_keras_files_round_trip(tmp_path, unit, shortcut, top):
-    model = build(tiny(unit, shortcut, stem_filters=4), include_top=top, pooling="avg")
+@pytest.mark.parametrize(("block", "shortcut", "top"), NETS)
+def test_keras_files_round_trip(tmp_path, block, shortcut, top):
+    model = build(tiny(block, shortcut, stem_filters=4), include_top=top, pooling="avg")
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras")
     assert loaded.name == model.name
     assert_same(loaded, model)
 
 
-@pytest.mark.parametrize(("unit", "shortcut", "top"), NETS)
-def test_weights_files_round_trip(tmp_path, unit, shortcut, top):
-    architecture = tiny(unit, shortcut, stem_filters=4)
+@pytest.mark.parametrize(("block", "shortcut", "top"), NETS)
+def test_weights_files_round_trip(tmp_path, block, shortcut, top):
+    architecture = tiny(block, shortcut, stem_filters=4)
     model = build(architecture, include_top=top)
     model.save_weights(tmp_path / "net.weights.h5")
     fresh = keras_resnet.ResNet(architecture, weights=None, include_top=top, input_shape=(8, 8, 3))
@@ -100,7 +100,7 @@ def test_a_keras_file_opens_without_this_package(tmp_path):
 
 def test_a_net_of_nested_sections_round_trips(tmp_path):
     """Deeper than Keras can walk in one piece: stages are chains of nested models."""
-    model = build(tiny("basic", "A", units=34, stem_filters=3))
+    model = build(tiny("basic", "A", blocks=34, stem_filters=3))
     assert any(isinstance(layer, keras.Model) for layer in model.layers)
     assert len([layer for layer in analysis.walk(model) if "_add" in layer.name]) == 3 * 34
     model.save(tmp_path / "net.keras")

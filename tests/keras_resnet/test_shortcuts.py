@@ -1,4 +1,4 @@
-"""Units and shortcuts, section 3.3 and Fig. 5, against the NumPy forward pass."""
+"""Blocks and shortcuts, section 3.3 and Fig. 5, against the NumPy forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import keras_resnet
 from keras_resnet import Architecture, analysis
 
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
-STRIDED = {"v1": 1, "v1.5": 2}  # which convolution of a unit, from 1
+STRIDED = {"v1": 1, "v1.5": 2}  # which convolution of a block, from 1
 SHAPE = (9, 10, 3)  # odd, and not square
 
 
@@ -21,8 +21,8 @@ def tiny(**fields) -> Architecture:
         **{
             "name": "tiny",
             "stem": "cifar",
-            "unit": "basic",
-            "units": (2, 1, 2),
+            "block": "basic",
+            "blocks": (2, 1, 2),
             "filters": (4, 7, 9),
             "stem_filters": 3,
             "shortcut": "A",
@@ -58,9 +58,9 @@ def assert_agrees(architecture: Architecture, shape=SHAPE) -> None:
         numpy_resnet.forward(
             image.astype("float64"),
             weights,
-            architecture.units,
+            architecture.blocks,
             architecture.shortcut,
-            CONVOLUTIONS[architecture.unit],
+            CONVOLUTIONS[architecture.block],
             STRIDED[architecture.version],
             imagenet_stem=architecture.stem == "imagenet",
         )
@@ -71,14 +71,14 @@ def assert_agrees(architecture: Architecture, shape=SHAPE) -> None:
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B", "C", None])
-def test_basic_units(shortcut):
+def test_basic_blocks(shortcut):
     assert_agrees(tiny(shortcut=shortcut))
 
 
 @pytest.mark.parametrize("version", ["v1", "v1.5"])
 @pytest.mark.parametrize("shortcut", ["A", "B", "C", None])
-def test_bottleneck_units(shortcut, version):
-    assert_agrees(tiny(unit="bottleneck", filters=(2, 3, 5), shortcut=shortcut, version=version))
+def test_bottleneck_blocks(shortcut, version):
+    assert_agrees(tiny(block="bottleneck", filters=(2, 3, 5), shortcut=shortcut, version=version))
 
 
 def test_imagenet_stem():
@@ -104,9 +104,9 @@ def test_projections_stand_where_the_option_says():
     assert projections("C") == everywhere
 
 
-@pytest.mark.parametrize("unit", ["basic", "bottleneck"])
-def test_zero_init_residual_starts_every_unit_as_its_shortcut(unit):
-    architecture = tiny(unit=unit, zero_init_residual=True)
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_zero_init_residual_starts_every_block_as_its_shortcut(block):
+    architecture = tiny(block=block, zero_init_residual=True)
     model = keras_resnet.ResNet(architecture, weights=None, input_shape=(8, 8, 3))
     names = ["conv1_relu", "conv2_block1_out", "conv2_block2_out"]
     features = keras.Model(model.input, [model.get_layer(name).output for name in names])

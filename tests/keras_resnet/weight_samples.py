@@ -80,16 +80,16 @@ def imagenet_shapes(depth: int, classes: int = 1000) -> dict[str, tuple[int, ...
     kind, stages = IMAGENET_STAGES[depth]
     shapes = {"conv1.weight": (64, 3, 7, 7), **_norm("bn1", 64)}
     channels = 64
-    for stage, units in enumerate(stages):
+    for stage, blocks in enumerate(stages):
         width = 64 * 2**stage
         out = width * EXPANSION[kind]
-        for unit in range(units):
-            at = f"layer{stage + 1}.{unit}"
+        for block in range(blocks):
+            at = f"layer{stage + 1}.{block}"
             if kind == "basic":
                 convolutions = [(width, channels, 3), (width, width, 3)]
             else:
                 convolutions = [(width, channels, 1), (width, width, 3), (out, width, 1)]
-            shapes |= _unit(at, convolutions)
+            shapes |= _block(at, convolutions)
             if channels != out:
                 shapes[f"{at}.downsample.0.weight"] = (out, channels, 1, 1)
                 shapes |= _norm(f"{at}.downsample.1", out)
@@ -103,14 +103,14 @@ def cifar_shapes(depth: int) -> dict[str, tuple[int, ...]]:
     channels = 16
     for stage in range(3):
         width = 16 * 2**stage
-        for unit in range((depth - 2) // 6):
+        for block in range((depth - 2) // 6):
             convolutions = [(width, channels, 3), (width, width, 3)]
-            shapes |= _unit(f"layer{stage + 1}.{unit}", convolutions)
+            shapes |= _block(f"layer{stage + 1}.{block}", convolutions)
             channels = width
     return shapes | {"linear.weight": (10, 64), "linear.bias": (10,)}
 
 
-def _unit(at: str, convolutions: list[tuple[int, int, int]]) -> dict[str, tuple[int, ...]]:
+def _block(at: str, convolutions: list[tuple[int, int, int]]) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (out, into, size) in enumerate(convolutions, start=1):
         shapes[f"{at}.conv{i}.weight"] = (out, into, size, size)

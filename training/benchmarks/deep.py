@@ -1,4 +1,4 @@
-"""Very deep nets: a stage's units in a loop (`scan=True`) against the same units written out."""
+"""Very deep nets: a stage's blocks in a loop (`scan=True`) against the same blocks written out."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
             higher_is_better=False,
         ),
         Comparison(
-            "Building nets with their units written out",
+            "Building nets with their blocks written out",
             "layers/s",
             tuple(built),
             (Goal(f"deep-build-{depth}", (built[1].name,), LINEAR, (built[0].name,)),),

@@ -21,7 +21,7 @@ BENCHMARKS = {
     "train": ("train", "a training step of ResNet-20 and ResNet-50"),
     "infer": ("infer", "ResNet-50's answers, batch 1 and 16"),
     "data": ("data", "decoding and augmentation"),
-    "deep": ("deep", "nets of many layers, their units in a loop"),
+    "deep": ("deep", "nets of many layers, their blocks in a loop"),
     "import": ("imports", "importing the library, building a network"),
 }
 

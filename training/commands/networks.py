@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "networks",
         nargs="*",
-        default=list(architectures.TABLE),
+        default=list(architectures.ARCHITECTURES),
         help="rows of the table, or resnet<6n+2> and plain<6n+2>",
     )
     parser.add_argument(

@@ -23,4 +23,4 @@ def run(options: argparse.Namespace) -> None:
 
     released = release(options.run_directory, options.data_dir, options.out or PRETRAINED)
     print(f"{released.file}: {released.file.stat().st_size:,} bytes; its facts are beside it")
-    print(f"for ROWS in keras_resnet/weights/published.py:\n    {released.row}")
+    print(f"for PUBLISHED_WEIGHTS in keras_resnet/weights/published.py:\n    {released.row}")

@@ -58,7 +58,7 @@ class Recipe:
     precision: str = "float32"  # one of PRECISIONS
     jit: bool = False  # compile the step by XLA
     rematerialize: bool = False  # recompute activations in the backward pass, to save memory
-    scan: bool | None = None  # a stage's units as a loop; None: beyond 200 layers, without jit
+    scan: bool | None = None  # a stage's blocks as a loop; None: beyond 200 layers, without jit
     batch_norm: str = "synchronized"  # one of BATCH_NORMS: statistics over all replicas, or each's
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The same network in less memory: units that keep their input and compute the rest twice.
+"""The same network in less memory: blocks that keep their input and compute the rest twice.
 
 Gradient checkpointing: Chen, Xu, Zhang, Guestrin 2016, arXiv 1604.06174.
 """
@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 
-from keras_resnet import Stage
+from keras_resnet import ScannedBlocks
 
 
 class RecomputedUnit(keras.Model):
-    """A unit that keeps only its input for the backward pass, and runs again there.
+    """A block that keeps only its input for the backward pass, and runs again there.
 
     A functional model like any other, but for training. `keras.remat` alone would move batch
     norm's moving statistics in both runs. Here both run in a scope that collects what the layers
@@ -48,7 +48,7 @@ def rematerialized(model: keras.Model) -> keras.Model:
 
     Outputs, gradients, moving statistics and the variables' order are the same. The sections of a
     very deep network stay sections, and its loops are told to do the same. A training step keeps
-    one activation per unit instead of one per operation, and costs one more forward pass.
+    one activation per block instead of one per operation, and costs one more forward pass.
 
     Args:
         model: A network built by `keras_resnet.ResNet`.
@@ -56,18 +56,18 @@ def rematerialized(model: keras.Model) -> keras.Model:
     Returns:
         A functional model of the same name, input and output.
     """
-    x = start = model.input  # x in the new graph; in the given one, where the present unit starts
+    x = start = model.input  # x in the new graph; in the given one, where the present block starts
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
         if isinstance(layer, keras.Model):  # a section
             x = rematerialized(layer)(x)
         elif "_block" not in layer.name:  # the stem, a loop, the top
-            if isinstance(layer, Stage):
+            if isinstance(layer, ScannedBlocks):
                 layer.rematerialize = True
             x = layer(x)
             start = layer.output
-        elif layer.name.endswith("_out"):  # a unit's last layer: conv2_block1_out
+        elif layer.name.endswith("_out"):  # a block's last layer: conv2_block1_out
             name = layer.name.removesuffix("_out")
             x = RecomputedUnit(start, layer.output, name=name)(x)
             start = layer.output

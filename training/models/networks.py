@@ -25,7 +25,7 @@ def trainable(architecture: Architecture, dataset: Dataset, scan: bool = False) 
 
 
 def scans(architecture: Architecture, recipe: Recipe) -> bool:
-    """Whether a stage's units are run in a loop: as the recipe has it, or where it pays.
+    """Whether a stage's blocks are run in a loop: as the recipe has it, or where it pays.
 
     Without, a net of 1202 layers takes minutes to its first step; one of 56 takes seconds either
     way, and its steps were faster without (docs/performance.md, "Deep nets").

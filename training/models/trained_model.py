@@ -110,7 +110,7 @@ def from_weights(
 
     Args:
         network: `"resnet50"` and so on.
-        source: A name of `keras_resnet.weights.rows(network)`, or a weights file.
+        source: A name of `keras_resnet.weights.list_published(network)`, or a weights file.
         labels: The classes' names. Default: ImageNet's WordNet ids, or numbers.
         convention: What the weights of a file need of their input; a row says so itself.
 
@@ -120,7 +120,7 @@ def from_weights(
     """
     architecture = architectures.get(network)
     row = weights.find(source, architecture)
-    if isinstance(row, weights.Row):
+    if isinstance(row, weights.PublishedWeights):
         if convention not in (None, row.preprocessing):
             raise ValueError(f"{row.name} of {network} need {row.preprocessing!r} preprocessing.")
         convention, resizing = row.preprocessing, protocol_resizing(row.origin.protocol)

@@ -41,7 +41,7 @@ class Net:
         """As the paper writes it: `plain-20`, `ResNet-34 A`."""
         name = f"{'ResNet' if self.family == 'resnet' else 'plain'}-{self.depth}"
         own = architectures.get(self.network)
-        if own.stem == "cifar" or own.unit == "bottleneck" or own.shortcut is None:
+        if own.stem == "cifar" or own.block == "bottleneck" or own.shortcut is None:
             return name if self.shortcut is None else f"{name} {self.shortcut}"
         return f"{name} {self.shortcut or own.shortcut}"
 
@@ -72,7 +72,7 @@ def _cifar(plain: Sequence[int], residual: Sequence[int]) -> tuple[Net, ...]:
 
 
 _PLAIN, _RESIDUAL = architectures.CIFAR_PLAIN_DEPTHS, architectures.CIFAR_DEPTHS
-_COST_NETS = tuple(Net(name) for name in architectures.TABLE)
+_COST_NETS = tuple(Net(name) for name in architectures.ARCHITECTURES)
 # The paper combines "six models of different depth", "only with two 152-layer ones", and names no
 # others (section 4.1): ours are the five of Table 4 and a second 152.
 _SIX = (*_of_table("table4"), Net("resnet152"))

@@ -89,7 +89,7 @@ def _checked(directory: Path) -> tuple[Run, str]:
             f"{job.shortcut}; released are nets of {DATA_SET} with their own shortcut, trained on "
             "all 50,000 images, whose mean the package has."
         )
-    if job.network not in architectures.TABLE:
+    if job.network not in architectures.ARCHITECTURES:
         raise ValueError(f"{job.network} is no network of the paper's table.")
     return Run(job, directory), f"{job.network}_{DATA_SET}"
 

@@ -71,9 +71,9 @@ def shortcut_parameters(row: Architecture) -> int:
     if row.shortcut in (None, "A"):
         return 0
     total, channels = 0, row.first_filters
-    for stage, (units, outputs) in enumerate(zip(row.units, row.stage_outputs, strict=True)):
-        for unit in range(units):
-            grows = channels != outputs or (unit == 0 and stage > 0)  # then height, too
+    for stage, (blocks, outputs) in enumerate(zip(row.blocks, row.stage_outputs, strict=True)):
+        for block in range(blocks):
+            grows = channels != outputs or (block == 0 and stage > 0)  # then height, too
             if row.shortcut == "C" or grows:
                 total += channels * outputs + 2 * outputs
             channels = outputs

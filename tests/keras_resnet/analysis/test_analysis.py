@@ -31,7 +31,7 @@ def net(kind: str = "basic", nested: bool = False, seed: int = 0) -> keras.Model
     with pytest.MonkeyPatch.context() as patch:
         if nested:
             patch.setattr(resnet, "DEEPEST_FLAT", 2)
-            patch.setattr(resnet, "UNITS_PER_SECTION", 1)
+            patch.setattr(resnet, "BLOCKS_PER_SECTION", 1)
         model = keras_resnet.ResNet(ROWS[kind], input_tensor=x, classes=5)
     rng = np.random.default_rng(seed)
     for layer in analysis.walk(model):
@@ -91,7 +91,7 @@ def test_nested_nets_are_gone_through_in_order() -> None:
         np.testing.assert_allclose(found.maps, expected.maps, atol=1e-4)
 
 
-def test_a_stage_in_a_loop_is_looked_into_unit_by_unit() -> None:
+def test_a_stage_in_a_loop_is_looked_into_block_by_block() -> None:
     row = Architecture("narrow", "cifar", "basic", (3, 2), (4, 6), "A", stem_filters=4)
     written_out, looped = (
         keras_resnet.ResNet(row, input_shape=(32, 32, 3), classes=5, scan=scan)

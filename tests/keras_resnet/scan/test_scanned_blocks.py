@@ -1,4 +1,4 @@
-"""A stage's units in a loop are the units written out, on every backend."""
+"""A stage's blocks in a loop are the blocks written out, on every backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paper_numbers import CIFAR_PARAMETERS
 from run_scanned import CASES, IMAGES, network
 
 import keras_resnet
-from keras_resnet import Architecture, ResNet, Stage, analysis, copy_weights
+from keras_resnet import Architecture, ResNet, ScannedBlocks, analysis, copy_weights
 from keras_resnet.weights import porting
 from keras_resnet.weights.transfer import arrays_of
 
@@ -82,11 +82,11 @@ def scanned():
 
 
 def test_layers_and_weights(scanned):
-    stages = {layer.name: layer for layer in scanned.layers if isinstance(layer, Stage)}
-    assert list(stages) == ["conv2_units2to4", "conv3_units2to3"]
-    shapes = {w.path: tuple(w.shape) for w in stages["conv2_units2to4"].weights}
-    assert shapes["conv2_units2to4/2_conv_kernel"] == (3, 3, 3, 2, 2)
-    assert shapes["conv2_units2to4/0_bn_moving_mean"] == (3, 8)
+    stages = {layer.name: layer for layer in scanned.layers if isinstance(layer, ScannedBlocks)}
+    assert list(stages) == ["conv2_blocks2to4", "conv3_blocks2to3"]
+    shapes = {w.path: tuple(w.shape) for w in stages["conv2_blocks2to4"].weights}
+    assert shapes["conv2_blocks2to4/2_conv_kernel"] == (3, 3, 3, 2, 2)
+    assert shapes["conv2_blocks2to4/0_bn_moving_mean"] == (3, 8)
     plain = network(CASES["bottleneck-C"], scan=False)
     assert analysis.parameters(scanned) == analysis.parameters(plain)
     assert analysis.multiply_adds(scanned) == analysis.multiply_adds(plain)
@@ -101,7 +101,7 @@ def test_weights_go_to_the_net_written_out_and_back(scanned):
         plain.predict_on_batch(IMAGES), scanned.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-5
     )
     third = plain.get_layer("conv2_block3_2_conv").get_weights()[0]
-    stack = scanned.get_layer("conv2_units2to4").get_weights()
+    stack = scanned.get_layer("conv2_blocks2to4").get_weights()
     assert any(a.shape == (3, *third.shape) and np.array_equal(a[1], third) for a in stack)
     again = network(CASES["bottleneck-C"], scan=True)
     copy_weights(plain, again)
@@ -143,17 +143,19 @@ def test_its_own_keras_file_opens_with_this_package(scanned, tmp_path):
         np.testing.assert_array_equal(theirs, ours)
 
 
-def test_units_of_one_loop_start_with_different_weights():
-    kernel = network(CASES["basic-A"], scan=True).get_layer("conv2_units2to4").get_weights()[0]
-    assert len({unit.tobytes() for unit in kernel}) == 3
-    # he_normal: variance 2 / (3 * 3 * 4), by the fan-in of one unit
+def test_blocks_of_one_loop_start_with_different_weights():
+    kernel = network(CASES["basic-A"], scan=True).get_layer("conv2_blocks2to4").get_weights()[0]
+    assert len({block.tobytes() for block in kernel}) == 3
+    # he_normal: variance 2 / (3 * 3 * 4), by the fan-in of one block
     wide = ResNet(Architecture("wide", "cifar", "basic", (9,), (32,), "A"), scan=True)
-    deviations = wide.get_layer("conv2_units2to9").get_weights()[0].std(axis=(1, 2, 3, 4))
+    deviations = wide.get_layer("conv2_blocks2to9").get_weights()[0].std(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(deviations, np.sqrt(2 / (3 * 3 * 32)), rtol=0.05)
 
 
 def test_images_of_any_size():
-    model = ResNet(keras_resnet.TABLE["resnet18"], include_top=False, pooling="avg", scan=True)
+    model = ResNet(
+        keras_resnet.ARCHITECTURES["resnet18"], include_top=False, pooling="avg", scan=True
+    )
     for size in (32, 41):
         assert model.predict_on_batch(np.zeros((2, size, size, 3))).shape == (2, 512)
 
@@ -163,10 +165,10 @@ def test_folding_says_what_to_do_instead(scanned):
         keras_resnet.fold_batch_norm(scanned)
 
 
-def test_a_unit_that_changes_the_shape_is_no_unit_of_a_loop():
-    unit = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(6, 1)], name="block1")
+def test_a_block_that_changes_the_shape_is_no_block_of_a_loop():
+    block = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(6, 1)], name="block1")
     with pytest.raises(ValueError, match=r"block1 makes .* of "):
-        Stage(unit, 3)
+        ScannedBlocks(block, 3)
 
 
 def test_resnet1202_is_built_at_the_default_recursion_limit():

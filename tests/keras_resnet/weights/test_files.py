@@ -55,7 +55,7 @@ def test_a_trained_models_optimizer_is_left_in_the_file(ending, tmp_path):
 def test_nested_nets_load_by_name_too(tmp_path, monkeypatch):
     """Nets such as ResNet1202 are chains of models; here a small one is cut likewise."""
     monkeypatch.setattr(resnet, "DEEPEST_FLAT", 10)
-    monkeypatch.setattr(resnet, "UNITS_PER_SECTION", 2)
+    monkeypatch.setattr(resnet, "BLOCKS_PER_SECTION", 2)
     model = randomize(CifarResNet(20))
     assert any(isinstance(layer, keras.Model) for layer in model.layers)
     model.save(tmp_path / "net.keras")

@@ -33,7 +33,7 @@ KERAS_HASHES = {
 
 @pytest.mark.parametrize("network", KERAS_HASHES)
 def test_imagenet_rows_are_keras_applications_files(network):
-    (row,) = [row for row in weights.rows(network) if row.name == "imagenet"]
+    (row,) = [row for row in weights.list_published(network) if row.name == "imagenet"]
     assert (row.hash, row.hash_without_top) == KERAS_HASHES[network]
     assert (row.version, row.preprocessing) == ("v1", "caffe")
     address = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
@@ -42,9 +42,11 @@ def test_imagenet_rows_are_keras_applications_files(network):
     assert row.file_without_top == f"{name}_notop.h5"
 
 
-@pytest.mark.parametrize("row", weights.rows(), ids=lambda row: f"{row.name}-{row.network}")
+@pytest.mark.parametrize(
+    "row", weights.list_published(), ids=lambda row: f"{row.name}-{row.network}"
+)
 def test_rows_are_complete(row):
-    architecture = keras_resnet.TABLE[row.network]
+    architecture = keras_resnet.ARCHITECTURES[row.network]
     assert weights.find(row.name, architecture) is row
     assert weights.fitting_version(row, architecture) == row.version
     assert row.preprocessing in keras_resnet.preprocessing.CONVENTIONS
@@ -55,15 +57,17 @@ def test_rows_are_complete(row):
     if row.file.endswith(".pth"):
         assert row.file.endswith(f"-{row.hash}.pth")
         assert len(row.hash) == 8
-        assert row.version == ("v1.5" if architecture.unit == "bottleneck" else "v1")
+        assert row.version == ("v1.5" if architecture.block == "bottleneck" else "v1")
 
 
 def test_every_network_of_table_1_has_a_choice():
     for depth in (18, 34, 50, 101, 152):
-        names = [row.name for row in weights.rows(f"resnet{depth}")]
+        names = [row.name for row in weights.list_published(f"resnet{depth}")]
         assert {"imagenet", "imagenet-torchvision-v1", "imagenet-timm-a1"} <= set(names)
         assert len(names) == len(set(names))
-    assert set(weights.rows()) == {row for n in keras_resnet.TABLE for row in weights.rows(n)}
+    assert set(weights.list_published()) == {
+        row for n in keras_resnet.ARCHITECTURES for row in weights.list_published(n)
+    }
 
 
 def test_defaults_are_keras_applications():
@@ -105,10 +109,10 @@ def test_rows_of_other_networks_are_refused():
         CifarResNet(26, weights="imagenet")
     with pytest.raises(ValueError, match=r"no weights 'imagenet'.*'cifar10' \(v1\)"):
         CifarResNet(20, weights="imagenet")
-    wide = replace(keras_resnet.TABLE["resnet50"], filters=(128, 256, 512, 1024))
+    wide = replace(keras_resnet.ARCHITECTURES["resnet50"], filters=(128, 256, 512, 1024))
     with pytest.raises(ValueError, match="none published"):
         ResNet(wide, weights="imagenet")
-    v1_5 = replace(keras_resnet.TABLE["resnet50"], version="v1.5")
+    v1_5 = replace(keras_resnet.ARCHITECTURES["resnet50"], version="v1.5")
     with pytest.raises(ValueError, match="need version='v1'"):
         ResNet(v1_5, weights="imagenet")
 
@@ -272,7 +276,7 @@ def test_a_row_is_fetched_once_checked_and_loaded(shelf, cache, algorithm):
         row = tiny_row(url, shelf / "net.weights.h5", algorithm)
         model = CifarResNet(20)
         for _ in range(2):
-            weights.load(model, row, keras_resnet.TABLE["resnet20"])
+            weights.load(model, row, keras_resnet.ARCHITECTURES["resnet20"])
     assert asked == ["/net.weights.h5"]
     assert [path.name for path in cache.iterdir()] == ["net.weights.h5"]
     expected = CifarResNet(20, weights=shelf / "net.weights.h5")
@@ -312,14 +316,14 @@ def test_a_damaged_file_in_the_cache_is_replaced_only_by_a_good_one(shelf, cache
 def test_imagenet_means_the_published_file_and_its_preprocessing(tmp_path, cache, monkeypatch):
     """The whole way of `ResNet50(weights="imagenet")`, to a server of our own."""
     theirs = randomize(keras.applications.ResNet50(weights=None, include_top=False))
-    (row,) = [row for row in weights.rows("resnet50") if row.name == "imagenet"]
+    (row,) = [row for row in weights.list_published("resnet50") if row.name == "imagenet"]
     (tmp_path / "shelf").mkdir()
     file = tmp_path / "shelf" / row.file_without_top
     write_published_h5(theirs, file)
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     with server(tmp_path / "shelf") as (url, asked):
         moved = replace(row, origin=replace(row.origin, url=url), hash_without_top=digest)
-        monkeypatch.setattr(weights, "rows", lambda network=None: (moved,))
+        monkeypatch.setattr(weights, "list_published", lambda network=None: (moved,))
         ours = ResNet50(include_top=False, input_shape=(64, 64, 3))
     assert asked == [f"/{row.file_without_top}"]
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
@@ -341,8 +345,8 @@ def test_torchvision_rows_build_v1_5(tmp_path, cache, monkeypatch):
         origin=replace(published.TORCHVISION_V2, url=tmp_path.as_uri() + "/"),
     )
     for module in (weights, published):
-        monkeypatch.setattr(module, "TABLE", {"tiny": tiny})
-        monkeypatch.setattr(module, "ROWS", (row,))
+        monkeypatch.setattr(module, "ARCHITECTURES", {"tiny": tiny})
+        monkeypatch.setattr(module, "PUBLISHED_WEIGHTS", (row,))
     loaded = ResNet(tiny, weights="test", input_shape=(64, 64, 3))
     assert porting.version(loaded) == "v1.5"
     x = images((1, 64, 64, 3))

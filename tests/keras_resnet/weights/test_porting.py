@@ -107,7 +107,7 @@ def torch_forward(arrays: dict[str, np.ndarray], x: np.ndarray, version: str) ->
         names = ("running_mean", "running_var", "weight", "bias")
         return functional.batch_norm(y, *(tensors[f"{name}.{n}"] for n in names), eps=1e-5)
 
-    def unit(y, at, stride):
+    def block(y, at, stride):
         count = max(i for i in (1, 2, 3) if f"{at}.conv{i}.weight" in tensors)
         strided = 2 if count == 3 and version == "v1.5" else 1
         z = y
@@ -131,7 +131,7 @@ def torch_forward(arrays: dict[str, np.ndarray], x: np.ndarray, version: str) ->
         for stage in range(1, 5):
             number = 0
             while f"layer{stage}.{number}.conv1.weight" in tensors:
-                y = unit(y, f"layer{stage}.{number}", 2 if stage > 1 and number == 0 else 1)
+                y = block(y, f"layer{stage}.{number}", 2 if stage > 1 and number == 0 else 1)
                 number += 1
         top = "linear" if "linear.weight" in tensors else "fc"
         y = y.mean((2, 3)) @ tensors[f"{top}.weight"].T + tensors[f"{top}.bias"]
@@ -209,7 +209,7 @@ def test_outputs_are_those_of_transformers(layer_type, sizes, depths, version, t
     renamed = {torchvision_name(name): t for name, t in theirs.state_dict().items()}
     torch.save(renamed, path)
     ours = keras_resnet.ResNet(
-        keras_resnet.TABLE["resnet18" if layer_type == "basic" else "resnet50"],
+        keras_resnet.ARCHITECTURES["resnet18" if layer_type == "basic" else "resnet50"],
         weights=path,
         classes=5,
         classifier_activation=None,
@@ -231,8 +231,8 @@ def torchvision_name(name: str) -> str:
     kind = "conv" if layer[-1] == "convolution" else "bn"
     if layer[1] == "embedder":
         return f"{kind}1.{variable}"
-    _, _, _, stage, _, unit, *rest = layer
-    at = f"layer{int(stage) + 1}.{unit}"
+    _, _, _, stage, _, block, *rest = layer
+    at = f"layer{int(stage) + 1}.{block}"
     if rest[0] == "shortcut":
         return f"{at}.downsample.{0 if kind == 'conv' else 1}.{variable}"
     return f"{at}.{kind}{int(rest[1]) + 1}.{variable}"

@@ -18,7 +18,7 @@ from keras_resnet.preprocessing import CONVENTIONS, PRETRAINED
 # The order of the labels 0..9 in the data set's own batches.meta.
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]
 CLASSES += ["dog", "frog", "horse", "ship", "truck"]
-ROWS = [row for row in weights.rows() if row.origin.url is None]
+ROWS = [row for row in weights.list_published() if row.origin.url is None]
 
 
 def test_every_packaged_file_is_one_of_the_table_and_small():
@@ -43,7 +43,7 @@ def test_the_facts_beside_a_file_are_the_row_s(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
 def test_the_weights_load_by_name_without_the_network(row, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", "/nowhere")  # no cache is looked at
-    architecture = keras_resnet.TABLE[row.network]
+    architecture = keras_resnet.ARCHITECTURES[row.network]
     full = keras_resnet.ResNet(architecture, weights=row.name)
     features = keras_resnet.ResNet(architecture, weights=row.name, include_top=False)
     kernel = full.get_layer("conv1_conv").kernel
@@ -129,7 +129,7 @@ def test_the_mean_is_that_of_the_training_images(cifar10):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
 def test_the_error_is_the_row_s(row, cifar10):
     """Of the first 1,000 test images, within three standard errors of the whole's."""
-    model = keras_resnet.ResNet(keras_resnet.TABLE[row.network], weights=row.name)
+    model = keras_resnet.ResNet(keras_resnet.ARCHITECTURES[row.network], weights=row.name)
     images, labels = cifar10.test.images[:1000], cifar10.test.labels[:1000]
     scores = model.predict(preprocess_input(images, row.preprocessing), verbose=0)
     error = 100 * np.mean(scores.argmax(axis=1) != labels)
@@ -142,7 +142,7 @@ def test_the_error_is_the_row_s(row, cifar10):
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
 def test_the_error_is_exactly_the_row_s_over_all_test_images(row, cifar10):
-    model = keras_resnet.ResNet(keras_resnet.TABLE[row.network], weights=row.name)
+    model = keras_resnet.ResNet(keras_resnet.ARCHITECTURES[row.network], weights=row.name)
     scores = model.predict(preprocess_input(cifar10.test.images, row.preprocessing), verbose=0)
     error = 100 * np.mean(scores.argmax(axis=1) != cifar10.test.labels)
     assert error == pytest.approx(row.top1, abs=0.011)

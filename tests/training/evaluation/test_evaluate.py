@@ -199,7 +199,7 @@ def test_the_fully_convolutional_net_is_the_net_at_each_position(
 ) -> None:
     if nested:
         monkeypatch.setattr(resnet, "DEEPEST_FLAT", 2)
-        monkeypatch.setattr(resnet, "UNITS_PER_SECTION", 1)
+        monkeypatch.setattr(resnet, "BLOCKS_PER_SECTION", 1)
     keras.utils.set_random_seed(0)
     model = keras_resnet.CifarResNet(8, weights=None, input_shape=(16, 16, 3), classes=4)
     assert any(isinstance(layer, keras.Model) for layer in model.layers) == nested

@@ -316,14 +316,14 @@ def test_weights_files_are_served_with_their_preprocessing(tmp_path, convention)
 
 
 def test_every_published_row_says_how_to_resize():
-    for row in weights.rows():
+    for row in weights.list_published():
         resizing = trained_model.protocol_resizing(row.origin.protocol)
         if row.origin.data_set == "cifar10":
             assert (resizing.shorter_side, resizing.crop) == (32, 32)
             continue
         assert resizing.crop == 224
         assert 224 < resizing.shorter_side <= 256
-    a1 = next(row for row in weights.rows("resnet50") if "timm" in row.name)
+    a1 = next(row for row in weights.list_published("resnet50") if "timm" in row.name)
     assert trained_model.protocol_resizing(a1.origin.protocol).method == "bicubic"
 
 

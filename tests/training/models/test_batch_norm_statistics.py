@@ -36,7 +36,7 @@ def forward(model, images, size):
 
 def test_means_and_variances_over_all_images(model, images):
     inputs = forward(model, images, 5)  # the last batch has three images
-    assert len(inputs) == 7  # stem, two units of two, two projections
+    assert len(inputs) == 7  # stem, two blocks of two, two projections
     trained = [np.array(weight) for weight in model.trainable_weights]
     seen = batch_norm_statistics.recompute(
         model, tf.data.Dataset.from_tensor_slices(images).batch(5)

@@ -23,9 +23,9 @@ LABELS = np.arange(6)
 def network(**fields):
     """A tiny one, always with the same random weights."""
     keras.utils.set_random_seed(0)
-    defaults = {"stem_filters": 4, "units": (1, 1), "filters": (4, 6), "shortcut": "B"}
+    defaults = {"stem_filters": 4, "blocks": (1, 1), "filters": (4, 6), "shortcut": "B"}
     return keras_resnet.ResNet(
-        keras_resnet.Architecture("tiny", "cifar", **{"unit": "basic", **defaults, **fields}),
+        keras_resnet.Architecture("tiny", "cifar", **{"block": "basic", **defaults, **fields}),
         input_shape=IMAGES.shape[1:],
         classifier_activation=None,
     )
@@ -96,7 +96,7 @@ def test_a_layer_is_the_formula_in_numpy(shape, momentum, epsilon, offset):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"shortcut": "A"}, {"unit": "bottleneck", "shortcut": "C"}, {"shortcut": None}],
+    [{"shortcut": "A"}, {"block": "bottleneck", "shortcut": "C"}, {"shortcut": None}],
     ids=["basic-A", "bottleneck-C", "plain"],
 )
 def test_two_steps_have_the_same_losses_gradients_and_statistics(fields):
@@ -120,7 +120,7 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_plain_keras(request):
     assert distance(other) < 0.3 * distance([np.zeros_like(gradient) for gradient in exact])
 
 
-def test_with_recomputed_units():
+def test_with_recomputed_blocks():
     assert_trains_alike(network(), rematerialized(fused(network())))
 
 
@@ -135,7 +135,7 @@ def test_a_frozen_layer_is_inference():
 
 
 def test_names_weights_and_order_stay_in_a_net_in_sections():
-    fields = {"stem_filters": 1, "units": (70, 1), "filters": (1, 1), "shortcut": "A"}
+    fields = {"stem_filters": 1, "blocks": (70, 1), "filters": (1, 1), "shortcut": "A"}
     plain = network(**fields)
     other = fused(plain)
     assert [a.name for a in analysis.walk(other)] == [a.name for a in analysis.walk(plain)]

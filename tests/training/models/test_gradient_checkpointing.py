@@ -1,4 +1,4 @@
-"""Units that compute their activations twice: everything but the memory is as without."""
+"""Blocks that compute their activations twice: everything but the memory is as without."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LABELS = np.arange(6)
 def network(**fields):
     """A tiny one, always with the same random weights."""
     keras.utils.set_random_seed(0)
-    defaults = {"stem_filters": 4, "units": (2, 1), "filters": (4, 6), "shortcut": "B"}
+    defaults = {"stem_filters": 4, "blocks": (2, 1), "filters": (4, 6), "shortcut": "B"}
     return keras_resnet.ResNet(
-        keras_resnet.Architecture("tiny", "cifar", **{"unit": "basic", **defaults, **fields}),
+        keras_resnet.Architecture("tiny", "cifar", **{"block": "basic", **defaults, **fields}),
         input_shape=IMAGES.shape[1:],
         classifier_activation=None,
     )
@@ -61,7 +61,7 @@ def assert_same(actual, expected, name=""):
     ("policy", "fields"),
     [
         ("float32", {"shortcut": "A"}),
-        ("float32", {"unit": "bottleneck", "shortcut": "C"}),
+        ("float32", {"block": "bottleneck", "shortcut": "C"}),
         ("float32", {"shortcut": None}),
         ("mixed_bfloat16", {"shortcut": "B", "zero_init_residual": True}),
     ],
@@ -92,7 +92,7 @@ def test_moving_statistics_move_once_a_step():
         for layer in analysis.walk(model)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    assert len(norms) == 8  # the stem's, two in each of three units, one projection
+    assert len(norms) == 8  # the stem's, two in each of three blocks, one projection
     for norm in norms:
         np.testing.assert_allclose(norm.moving_variance.numpy(), 0.9, rtol=1e-6)
         np.testing.assert_array_equal(norm.moving_mean.numpy(), 0)
@@ -118,14 +118,14 @@ def test_layers_and_variables_are_the_given_network_s_in_its_order():
 
 
 def test_a_net_of_more_than_200_layers_stays_in_sections_and_trains():
-    fields = {"stem_filters": 1, "units": (100, 1), "filters": (1, 1), "shortcut": "A"}
+    fields = {"stem_filters": 1, "blocks": (100, 1), "filters": (1, 1), "shortcut": "A"}
     model = rematerialized(network(**fields))
     assert [layer.name for layer in model.layers if isinstance(layer, keras.Model)] == [
-        "conv2_units1to25",
-        "conv2_units26to50",
-        "conv2_units51to75",
-        "conv2_units76to100",
-        "conv3_units1to1",
+        "conv2_blocks1to25",
+        "conv2_blocks26to50",
+        "conv2_blocks51to75",
+        "conv2_blocks76to100",
+        "conv3_blocks1to1",
     ]
     before = model.get_weights()
     with tf.GradientTape() as tape:
@@ -183,7 +183,7 @@ print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - built)
 
 @pytest.mark.slow
 def test_a_step_takes_less_memory():
-    """Nine units, 512 images: 1475 and 690 MB on two CPU cores (AMD EPYC)."""
+    """Nine blocks, 512 images: 1475 and 690 MB on two CPU cores (AMD EPYC)."""
     peaks = {}
     for how in ("plain", "recomputed"):
         command = [sys.executable, "-c", PEAK_OF_A_STEP, how]

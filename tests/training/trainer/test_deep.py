@@ -1,4 +1,4 @@
-"""Deep nets, whose units run in a loop: a run ends in the same plain model, cut or not."""
+"""Deep nets, whose blocks run in a loop: a run ends in the same plain model, cut or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from launch import finish, start
 
 import keras_resnet
-from keras_resnet import Stage, cifar_architecture
+from keras_resnet import ScannedBlocks, cifar_architecture
 from training.config import recipes
 from training.models import batch_norm_statistics, networks
 from training.models.fused_batch_norm import fused
@@ -33,8 +33,8 @@ def network(scan: bool) -> keras.Model:
     return keras_resnet.CifarResNet(20, input_shape=(8, 8, 3), scan=scan)
 
 
-def stages(model: keras.Model) -> list[Stage]:
-    return [layer for layer in model.layers if isinstance(layer, Stage)]
+def stages(model: keras.Model) -> list[ScannedBlocks]:
+    return [layer for layer in model.layers if isinstance(layer, ScannedBlocks)]
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def stages(model: keras.Model) -> list[Stage]:
         (20, ["scan=true"], True),
     ],
 )
-def test_nets_beyond_200_layers_run_their_units_in_loops(depth, settings, expected):
+def test_nets_beyond_200_layers_run_their_blocks_in_loops(depth, settings, expected):
     recipe = recipes.override(recipes.load("cifar10"), settings)
     assert networks.scans(cifar_architecture(depth), recipe) is expected
 
 
 def test_the_network_in_training_keeps_its_loops():
     model = fused(rematerialized(network(scan=True)))
-    assert [stage.name for stage in stages(model)] == [f"conv{i}_units2to3" for i in (2, 3, 4)]
+    assert [stage.name for stage in stages(model)] == [f"conv{i}_blocks2to3" for i in (2, 3, 4)]
     assert all(stage.rematerialize for stage in stages(model))
 
 

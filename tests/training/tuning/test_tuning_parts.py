@@ -85,7 +85,7 @@ def test_a_trial_is_the_base_job_with_its_values_in_place():
     )
     assert (job.seed, job.data_dir) == (4, "somewhere")
     plain = space.job_of(JOB, {"shortcut": "none", "n": 3})
-    assert plain.architecture == architectures.TABLE["plain20"]
+    assert plain.architecture == architectures.ARCHITECTURES["plain20"]
 
 
 def test_a_space_with_an_impossible_network_is_refused():

@@ -14,7 +14,7 @@ from training.models.batch_norm_statistics import batch_norms
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 LOOPS_CANNOT_SYNCHRONIZE = (
-    "Several devices cannot take statistics over all their images inside a loop of units: set "
+    "Several devices cannot take statistics over all their images inside a loop of blocks: set "
     "scan=false, or batch_norm=per_replica."
 )
 
@@ -118,7 +118,7 @@ def synchronize_batch_norm(model: keras.Model) -> None:
     """From now on every batch's statistics are those of all replicas' images together.
 
     Raises:
-        ValueError: If units run in a loop: TensorFlow's replicas cannot meet inside one.
+        ValueError: If blocks run in a loop: TensorFlow's replicas cannot meet inside one.
     """
     for layer in batch_norms(model):
         if isinstance(layer, StackedBatchNorm):

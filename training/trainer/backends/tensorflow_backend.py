@@ -53,7 +53,7 @@ class TensorFlowBackend:
         if synchronized and networks.scans(job.architecture, job.recipe):
             raise ValueError(distribution.LOOPS_CANNOT_SYNCHRONIZE)
         if job.recipe.jit and job.recipe.scan:
-            raise ValueError("XLA cannot compile a loop of units: set scan=false, or jit=false.")
+            raise ValueError("XLA cannot compile a loop of blocks: set scan=false, or jit=false.")
 
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}
