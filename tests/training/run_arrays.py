@@ -38,7 +38,7 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     from training.config.jobs import Job
     from training.data import datasets, pixel_mean
     from training.trainer.backends.jax_torch_backend import JaxTorchBackend
-    from training.trainer.callbacks import standard
+    from training.trainer.callbacks.step_counter import StepCounter
     from training.trainer.learning_rate import Controller
     from training.trainer.train import compiled
 
@@ -49,8 +49,8 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     model = compiled(job, dataset, backend)
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
-    clock = standard.Clock(STEPS, epoch_steps=5)
-    rate = backend.rate(clock, Controller(recipe, STEPS))
+    counter = StepCounter(STEPS, epoch_steps=5)
+    rate = backend.rate(counter, Controller(recipe, STEPS))
     mean = pixel_mean.pixel_mean(dataset.train)
     losses = []
     for steps in (5, 2):
@@ -59,13 +59,13 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
             batches,
             steps_per_epoch=-(-steps // at_once),
             validation_data=backend.evaluation_input(dataset.test, 217, 8, mean),
-            callbacks=[clock, rate],
+            callbacks=[counter, rate],
             shuffle=False,
             verbose=0,
         )
         losses += history.history["loss"]
     ordered = {f"{i:03d}": array for i, array in enumerate(model.get_weights())}
-    np.savez(directory / f"{steps_per_call}.npz", losses=losses, step=clock.step, **ordered)
+    np.savez(directory / f"{steps_per_call}.npz", losses=losses, step=counter.step, **ordered)
 
 
 def main(steps_per_call: str, command: str, *arguments: str) -> int:

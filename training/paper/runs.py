@@ -68,7 +68,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A row per epoch; see `training.trainer.callbacks.standard.COLUMNS`."""
+        """A row per epoch; see `training.trainer.callbacks.history.COLUMNS`."""
         with (self.directory / "history.csv").open(newline="") as file:
             return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 

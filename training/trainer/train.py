@@ -26,10 +26,14 @@ from training.models.gradient_checkpointing import rematerialized
 from training.trainer import backends
 from training.trainer import optimizer as optimization
 from training.trainer.backends.backend import Backend
-from training.trainer.callbacks import gradient_record, standard
-from training.trainer.callbacks.early_stopping import Stopping
+from training.trainer.callbacks import gradient_record
+from training.trainer.callbacks.checkpoint_saver import CheckpointSaver
+from training.trainer.callbacks.early_stopping import EarlyStopping
 from training.trainer.callbacks.gradient_record import GradientRecord
-from training.trainer.callbacks.progress import ProgressBar
+from training.trainer.callbacks.history import History
+from training.trainer.callbacks.progress import TrainingProgress
+from training.trainer.callbacks.step_counter import StepCounter
+from training.trainer.callbacks.terminate_on_nan import TerminateOnNaN
 from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
@@ -171,30 +175,32 @@ def _fit(
     epoch_steps = max(1, dataset.train.examples // recipe.batch_size)
     total = recipe.iterations or recipe.epochs * epoch_steps
 
-    clock = standard.Clock(total, epoch_steps)
+    counter = StepCounter(total, epoch_steps)
     controller = Controller(recipe, total)
-    rate = backend.rate(clock, controller)
-    history = standard.History(workdir, clock, rate, write=backend.chief)
-    saver = standard.Checkpoints(
+    rate = backend.rate(counter, controller)
+    history = History(workdir, counter, rate, write=backend.chief)
+    saver = CheckpointSaver(
         workdir / "checkpoints",
-        clock,
-        {"clock": clock, "rate": rate, "history": history},
+        counter,
+        {"clock": counter, "rate": rate, "history": history},
         every=checkpoint_steps,
         workers=backend.workers,
         write=backend.chief,
     )
-    watching = [clock, rate, standard.Guard(clock, rate, saver)]
+    watching = [counter, rate, TerminateOnNaN(rate, saver)]
     if backend.chief:
-        watching.append(ProgressBar(clock, recipe.batch_size, f"{job.network} on {job.dataset}"))
-    stopping = Stopping(history, recipe.early_stopping, pause_after)
+        watching.append(
+            TrainingProgress(counter, recipe.batch_size, f"{job.network} on {job.dataset}")
+        )
+    stopping = EarlyStopping(history, recipe.early_stopping, pause_after)
     watching += [history, *backend.callbacks(recipe, history), saver, stopping]
     if record_gradients:
         images, labels = probes.images(dataset.train, gradient_record.IMAGES, size)
-        watching.append(GradientRecord(workdir, clock, images - mean, labels))
+        watching.append(GradientRecord(workdir, counter, images - mean, labels))
     saver.set_model(model)
     saver.restore()
-    if clock.step:
-        logger.info("%s: going on from step %d of %d", workdir, clock.step, total)
+    if counter.step:
+        logger.info("%s: going on from step %d of %d", workdir, counter.step, total)
 
     held_out = dataset.validation or dataset.test
     validation = backend.evaluation_input(
@@ -203,7 +209,7 @@ def _fit(
         size,
         mean,
     )
-    for epoch, epochs, steps in _stretches(clock, controller):
+    for epoch, epochs, steps in _stretches(counter, controller):
         if stopping.due:
             break
         batches, at_once = backend.training_input(model, dataset.train, job, mean, size, rate)
@@ -220,20 +226,20 @@ def _fit(
     return history.rows
 
 
-def _stretches(clock: standard.Clock, controller: Controller) -> Iterator[tuple[int, int, int]]:
+def _stretches(counter: StepCounter, controller: Controller) -> Iterator[tuple[int, int, int]]:
     """What is left as calls of `fit`: (first epoch, number of epochs, steps in each).
 
     The rest of an epoch that was cut, whole epochs, and the last epoch if the run ends within it.
     One epoch while the warm-up lasts: an backend may then take more steps at once.
     """
-    while clock.step < clock.total_steps:
-        epoch, within = divmod(clock.step, clock.epoch_steps)
-        left = clock.total_steps - clock.step
-        whole = left // clock.epoch_steps
+    while counter.step < counter.total_steps:
+        epoch, within = divmod(counter.step, counter.epoch_steps)
+        left = counter.total_steps - counter.step
+        whole = left // counter.epoch_steps
         if within or not whole:
-            yield epoch, 1, min(clock.epoch_steps - within, left)
+            yield epoch, 1, min(counter.epoch_steps - within, left)
         else:
-            yield epoch, 1 if controller.warming_up else whole, clock.epoch_steps
+            yield epoch, 1 if controller.warming_up else whole, counter.epoch_steps
 
 
 def _settle(

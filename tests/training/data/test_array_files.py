@@ -16,7 +16,7 @@ from training.data.draws import AUGMENTATIONS, Draws
 from training.data.splits import ArraySplit, Dataset
 from training.trainer.backends.jax_torch_backend import EvaluationBatches, PlannedRate
 from training.trainer.backends.several_steps import Source, crop
-from training.trainer.callbacks.standard import Clock
+from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
 
 
@@ -134,15 +134,15 @@ def test_plans_make_every_step_once_at_its_own_rate(
     total: int, epoch_steps: int, most: int, warm_after: int
 ) -> None:
     recipe = Recipe(schedule="one_cycle", warmup_fraction=0.3, warmup_learning_rate=0.01)
-    clock = Clock(total, epoch_steps)
-    rate = PlannedRate(clock, Controller(recipe, total))
+    counter = StepCounter(total, epoch_steps)
+    rate = PlannedRate(counter, Controller(recipe, total))
     draws = Draws(50, 3, "cifar", 1)
     alone = Controller(recipe, total)  # of a run that makes one step at a time
     at_once = 1
-    while clock.step < total:
-        if clock.step % epoch_steps == 0:
+    while counter.step < total:
+        if counter.step % epoch_steps == 0:
             at_once = 1 if rate.controller.warming_up else most
-        first = clock.step
+        first = counter.step
         plan = Source(draws, np.zeros(1), rate, most, at_once).plan()
         steps = int(plan.steps)
         assert first // epoch_steps == (first + steps - 1) // epoch_steps  # within an epoch
@@ -152,9 +152,9 @@ def test_plans_make_every_step_once_at_its_own_rate(
             for one, other in zip(plan.draw, draws(first + i), strict=True):
                 np.testing.assert_array_equal(one[i], other)
             alone.after_step(0.9 if first + i < warm_after else 0.5)
-        clock.on_train_batch_end(0)
-        rate.on_train_batch_end(0, {"accuracy": 0.1 if clock.step <= warm_after else 0.5})
-    assert clock.step == total
+        counter.on_train_batch_end(0)
+        rate.on_train_batch_end(0, {"accuracy": 0.1 if counter.step <= warm_after else 0.5})
+    assert counter.step == total
 
 
 # Files

@@ -16,7 +16,7 @@ from training.models.fused_batch_norm import fused
 from training.models.gradient_checkpointing import rematerialized
 from training.trainer.backends import distribution
 from training.trainer.backends.tensorflow_backend import TensorFlowBackend
-from training.trainer.callbacks import standard
+from training.trainer.callbacks.checkpoint_saver import CheckpointSaver
 from training.trainer.train import Job, train
 
 FEW = ("iterations=4", "batch_size=32", "learning_rate=0.005")
@@ -112,7 +112,7 @@ class Cut(Exception):  # noqa: N818  # no error
 @pytest.mark.slow
 def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
     expected = train(job("scan=true"), tmp_path / "whole")
-    go_on = standard.Checkpoints.on_train_batch_end
+    go_on = CheckpointSaver.on_train_batch_end
 
     def stop_after_two(self, batch, logs=None):
         go_on(self, batch, logs)
@@ -120,7 +120,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
             raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(standard.Checkpoints, "on_train_batch_end", stop_after_two)
+        patch.setattr(CheckpointSaver, "on_train_batch_end", stop_after_two)
         with pytest.raises(Cut):
             train(job("scan=true"), tmp_path / "cut", checkpoint_steps=2)
     actual = train(job("scan=true"), tmp_path / "cut")

@@ -17,7 +17,7 @@ from training.common.files import write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
-from training.trainer.callbacks.early_stopping import Stopping
+from training.trainer.callbacks.early_stopping import EarlyStopping
 from training.tuning import comparison, oracles, process, records, space
 from training.tuning.records import Record
 
@@ -244,5 +244,5 @@ def test_why_a_trial_failed(tmp_path):
 )
 def test_patience_is_read_off_the_history(errors, due):
     history = SimpleNamespace(rows=[{"val_error": float(error)} for error in errors])
-    assert Stopping(history, patience=2, pause_after=None).due is due
-    assert Stopping(history, patience=None, pause_after=1).due is bool(errors)
+    assert EarlyStopping(history, patience=2, pause_after=None).due is due
+    assert EarlyStopping(history, patience=None, pause_after=1).due is bool(errors)

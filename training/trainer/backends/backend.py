@@ -10,7 +10,9 @@ import numpy as np
 
 from training.config.recipes import Recipe
 from training.data.splits import Split
-from training.trainer.callbacks.standard import Clock, History, Rate
+from training.trainer.callbacks.history import History
+from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
+from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
@@ -45,16 +47,22 @@ class Backend(Protocol):
     def jit_compile(self, recipe: Recipe) -> bool | str:
         """As `compile` takes it."""
 
-    def rate(self, clock: Clock, controller: Controller) -> Rate:
-        """Sees to it that every step has its learning rate."""
+    def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
+        """Returns the learning-rate callback."""
 
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
         """What else goes with a run here."""
 
     def training_input(
-        self, model: keras.Model, split: Split, job: Job, mean: np.ndarray, size: int, rate: Rate
+        self,
+        model: keras.Model,
+        split: Split,
+        job: Job,
+        mean: np.ndarray,
+        size: int,
+        rate: LearningRateSetter,
     ) -> tuple[Any, int]:
-        """What `fit` takes, from the clock's step on, and the steps that one call makes at most."""
+        """What `fit` takes, from the counter's step on, and the most steps of one call."""
 
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None

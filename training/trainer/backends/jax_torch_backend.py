@@ -16,7 +16,9 @@ from training.data import array_files
 from training.data.draws import Draws
 from training.data.splits import ArraySplit, Split
 from training.trainer.backends.several_steps import STEPPING, Source
-from training.trainer.callbacks.standard import Clock, History, Rate
+from training.trainer.callbacks.history import History
+from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
+from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
@@ -80,14 +82,20 @@ class JaxTorchBackend:
     def jit_compile(self, recipe: Recipe) -> bool | str:
         return True if recipe.jit else "auto"  # on JAX nothing else is of use
 
-    def rate(self, clock: Clock, controller: Controller) -> Rate:
-        return PlannedRate(clock, controller)
+    def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
+        return PlannedRate(counter, controller)
 
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
         return []
 
     def training_input(
-        self, model: keras.Model, split: Split, job: Job, mean: np.ndarray, size: int, rate: Rate
+        self,
+        model: keras.Model,
+        split: Split,
+        job: Job,
+        mean: np.ndarray,
+        size: int,
+        rate: LearningRateSetter,
     ) -> tuple[Any, int]:
         draws = Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed)
         # One by one while any step's error may end the warm-up.
@@ -105,7 +113,7 @@ class JaxTorchBackend:
         return -(-examples // batches)  # all alike, if that can be: one program fits them all
 
 
-class PlannedRate(Rate):
+class PlannedRate(LearningRateSetter):
     """A rate that a call's plan asks for, since it makes several steps."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from training.data.draws import AUGMENTATIONS, Draw, Draws
-from training.trainer.callbacks.standard import Rate
+from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 
 
 class Plan(NamedTuple):
@@ -32,19 +32,19 @@ class Source:
 
     draws: Draws
     mean: np.ndarray  # (H, W, C)
-    rate: Rate
+    rate: LearningRateSetter
     most: int  # steps in a call, as the program is made for
     at_once: int  # steps in each call of this `fit`: `most`, or 1
 
     def plan(self) -> Plan:
         """The next call's steps, to the epoch's end at most."""
-        clock = self.rate.clock
-        epoch_end = (clock.step // clock.epoch_steps + 1) * clock.epoch_steps
-        steps = min(self.at_once, min(epoch_end, clock.total_steps) - clock.step)
-        clock.taken = steps
+        counter = self.rate.counter
+        epoch_end = (counter.step // counter.epoch_steps + 1) * counter.epoch_steps
+        steps = min(self.at_once, min(epoch_end, counter.total_steps) - counter.step)
+        counter.taken = steps
         rates = np.zeros(self.most, np.float32)
         rates[:steps] = self.rate.upcoming(steps)
-        drawn = [self.draws(clock.step + i) for i in range(steps)]
+        drawn = [self.draws(counter.step + i) for i in range(steps)]
         drawn += [drawn[-1]] * (self.most - steps)
         return Plan(np.int32(steps), rates, Draw(*map(np.stack, zip(*drawn, strict=True))))
 

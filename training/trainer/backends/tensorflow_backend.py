@@ -18,8 +18,10 @@ from training.data.splits import Split
 from training.models import networks
 from training.models.fused_batch_norm import fused
 from training.trainer.backends import distribution
-from training.trainer.callbacks.standard import Clock, History, Rate
-from training.trainer.callbacks.tensorboard_log import Events
+from training.trainer.callbacks.history import History
+from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
+from training.trainer.callbacks.step_counter import StepCounter
+from training.trainer.callbacks.tensorboard_log import TensorBoardLog
 from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
@@ -94,19 +96,25 @@ class TensorFlowBackend:
     def jit_compile(self, recipe: Recipe) -> bool:
         return recipe.jit
 
-    def rate(self, clock: Clock, controller: Controller) -> Rate:
-        return Rate(clock, controller)
+    def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
+        return LearningRateSetter(counter, controller)
 
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
         found: list[keras.callbacks.Callback] = []
         if recipe.batch_norm == "per_replica" and self.replicas > 1:
             found.append(distribution.AverageMovingStatistics())
         if self.chief:
-            found.append(Events(history))
+            found.append(TensorBoardLog(history))
         return found
 
     def training_input(
-        self, model: keras.Model, split: Split, job: Job, mean: np.ndarray, size: int, rate: Rate
+        self,
+        model: keras.Model,
+        split: Split,
+        job: Job,
+        mean: np.ndarray,
+        size: int,
+        rate: LearningRateSetter,
     ) -> tuple[Any, int]:
         batches = train_batches(
             split,
@@ -114,7 +122,7 @@ class TensorFlowBackend:
             batch_size=job.recipe.batch_size,
             mean=mean,
             seed=job.seed,
-            first_step=rate.clock.step,
+            first_step=rate.counter.step,
             image_size=size,
         )
         return batches, 1

@@ -1,4 +1,4 @@
-"""When a run ends before its last step: nothing gained for long, or a pause that was asked for."""
+"""When a run ends before its last step: the validation error stays, or a pause was asked for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 import keras
 
-from training.trainer.callbacks.standard import History
+from training.trainer.callbacks.history import History
 
 
-class Stopping(keras.callbacks.Callback):
-    """Ends `fit` after the epoch that is enough. Stands behind the history, which is its memory.
+class EarlyStopping(keras.callbacks.Callback):
+    """Ends `fit` at an epoch's end. It stands behind the history, which is its only memory.
 
     Args:
-        history: The run's epochs; restored with the run, and so is what follows from them.
-        patience: Epochs in a row without a lower validation error, or `None`.
-        pause_after: Epochs of the whole run, or `None`; a paused run can go on later.
+        history: The run's epochs; a resumed run has them all.
+        patience: Epochs in a row without a lower validation error that end the run, or `None`.
+        pause_after: Epochs of the whole run after which to pause, or `None`; the run can be
+            resumed later.
     """
 
     def __init__(self, history: History, patience: int | None, pause_after: int | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet import analysis
 from training.common.files import write_csv
-from training.trainer.callbacks.standard import Clock
+from training.trainer.callbacks.step_counter import StepCounter
 
 FILE = "gradients.csv"
 IMAGES = 128
@@ -21,35 +21,37 @@ IMAGES = 128
 class GradientRecord(keras.callbacks.Callback):
     """Writes `gradients.csv`: a row before the first step and one per epoch, a column per layer.
 
-    A run that goes on keeps the rows up to the step it goes on from.
+    A resumed run keeps the rows up to the step it is resumed from.
 
     Args:
         workdir: Where the file goes.
-        clock: The run's steps.
+        counter: The run's steps.
         images: As the network in training takes them, (N, H, W, C).
         labels: Their classes, (N,).
     """
 
-    def __init__(self, workdir: Path, clock: Clock, images: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(
+        self, workdir: Path, counter: StepCounter, images: np.ndarray, labels: np.ndarray
+    ) -> None:
         super().__init__()
         self.path = workdir / FILE
-        self.clock = clock
+        self.counter = counter
         self.images = images
         self.labels = labels
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        if self.clock.step == 0:
+        if self.counter.step == 0:
             self._record([])
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         before = _lines(self.path)[1:] if self.path.exists() else []
-        self._record([row for row in before if int(row[0]) < self.clock.step])
+        self._record([row for row in before if int(row[0]) < self.counter.step])
 
     def _record(self, before: list[list[str]]) -> None:
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # the weights are `fit`'s until then
         found = analysis.gradient_norms(self.model, self.images, self.labels)
-        row = [self.clock.step, *found.norms.tolist()]
+        row = [self.counter.step, *found.norms.tolist()]
         write_csv(self.path, [["step", *found.names], *before, row])
 
 

@@ -1,66 +1,66 @@
-"""A progress bar over the whole run: images per second, time left, where loss and error stand."""
+"""The run's progress: images per second, time left, loss and error."""
 
 from __future__ import annotations
 
-import sys
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.trainer.callbacks.standard import Clock
+from training.common.progress_bars import ProgressBar
+from training.trainer.callbacks.step_counter import StepCounter
 
 
-class ProgressBar(keras.callbacks.Callback):
-    """A bar on a terminal; one line per epoch where the output is a file."""
+class TrainingProgress(keras.callbacks.Callback):
+    """Shows a bar over the whole run on a terminal, and prints a line for each epoch.
 
-    def __init__(self, clock: Clock, batch_size: int, title: str) -> None:
+    Args:
+        counter: The run's steps.
+        batch_size: Images per step.
+        title: What is trained on what.
+    """
+
+    def __init__(self, counter: StepCounter, batch_size: int, title: str) -> None:
         super().__init__()
-        self.clock = clock
+        self.counter = counter
         self.batch_size = batch_size
-        self.console = Console(file=sys.stderr)
-        self.bar = Progress(
-            TextColumn(title),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]:.0f} images/s"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
         self.title = title
-        self.task = self.bar.add_task(title, total=clock.total_steps, speed=0.0, figures="")
-        self.began = (time.monotonic(), 0)
+        self.bar = ProgressBar(title, counter.total_steps)
+        self.began = math.nan
+        self.calls = self.steps = 0
+        self.seconds = 0.0  # that these steps took, input included, validation not
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.start()
+        self.bar.__enter__()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.stop()
+        self.bar.__exit__()
 
-    def speed(self) -> float:
-        """Images per second in this epoch, without its first step, in which `fit` may trace."""
-        began, step = self.began
-        return (self.clock.step - step) * self.batch_size / max(time.monotonic() - began, 1e-9)
+    def speed(self) -> str:
+        """`1,234 images/s, ` over this process's steps; nothing as long as nothing is known."""
+        if not self.steps:
+            return ""
+        return f"{self.steps * self.batch_size / max(self.seconds, 1e-9):,.0f} images/s, "
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if batch == 0:
-            self.began = (time.monotonic(), self.clock.step)
         logs = logs or {}
-        figures = f"loss {logs['loss']:.3f}, error {100 * (1 - logs['accuracy']):.1f} %"
-        self.bar.update(self.task, completed=self.clock.step, speed=self.speed(), figures=figures)
+        self.calls += 1
+        if self.calls > 1:  # `fit` traces and compiles in the first one
+            self.seconds += time.monotonic() - self.began
+            self.steps += self.counter.taken
+        error = 100 * (1 - logs["accuracy"])
+        note = f"{self.speed()}loss {logs['loss']:.3f}, error {error:.1f} %"
+        self.bar.set(self.counter.step, note=note)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         logs = logs or {}
-        self.console.print(
-            f"{self.title}: epoch {epoch + 1}, step {self.clock.step}/{self.clock.total_steps}, "
-            f"{self.bar.tasks[0].fields['speed']:.0f} images/s, loss {logs['loss']:.4f}, "
-            f"error {100 * (1 - logs['accuracy']):.2f} %, "
-            f"validation error {100 * (1 - logs['val_accuracy']):.2f} %",
-            highlight=False,
-            soft_wrap=True,
+        self.bar.print(
+            f"{self.title}: epoch {epoch + 1}, step {self.counter.step}/{self.counter.total_steps},"
+            f" {self.speed()}loss {logs['loss']:.4f}, error {100 * (1 - logs['accuracy']):.2f} %, "
+            f"validation error {100 * (1 - logs['val_accuracy']):.2f} %"
         )

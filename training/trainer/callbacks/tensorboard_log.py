@@ -1,4 +1,4 @@
-"""The history for TensorBoard."""
+"""The history as TensorBoard reads it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from training.trainer.callbacks.standard import COLUMNS, History
+from training.trainer.callbacks.history import History
 
 
-class Events(keras.callbacks.Callback):
-    """Every epoch's row of the history as events in `<workdir>/events`. Stands after `history`."""
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes every epoch's row as events to `<workdir>/events`. It stands after `history`."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
@@ -22,8 +22,8 @@ class Events(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self.writer is None:
             self.writer = tf.summary.create_file_writer(str(self.history.workdir / "events"))
-        row = self.history.rows[-1]
         with self.writer.as_default(step=epoch + 1):
-            for name in COLUMNS[2:]:
-                tf.summary.scalar(name, row[name])
+            for name, value in self.history.rows[-1].items():
+                if name not in ("epoch", "step"):
+                    tf.summary.scalar(name, value)
         self.writer.flush()
