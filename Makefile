@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-slow lint clean
+.PHONY: demo setup test test-slow lint docs clean
 
 demo: setup
 	$(BIN)/python -m training demo
@@ -15,7 +15,7 @@ setup: .venv/ready
 	touch $@
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not accelerator'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not accelerator' --durations=15
 
 test-slow: setup
 	$(BIN)/python -m pytest -m 'slow or accelerator'
@@ -24,6 +24,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv build *.egg-info
