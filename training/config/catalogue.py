@@ -46,8 +46,8 @@ DATASETS: Mapping[str, DatasetFacts] = MappingProxyType(
         ),
         "folder": DatasetFacts(
             photographs=True,
-            recipe="imagenet",
-            deep_recipe="imagenet",
+            recipe="folder",
+            deep_recipe="folder",
             train_images=None,
             source="your own photographs in --data-dir, a folder for each class",
         ),

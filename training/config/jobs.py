@@ -13,6 +13,8 @@ from keras_resnet.architectures import Architecture
 from training.config import recipes
 from training.config.recipes import Recipe
 
+PATHS = ("data_dir", "split")  # fields that say where the data lie, not what they are
+
 
 @dataclass(frozen=True)
 class Job:
@@ -27,6 +29,9 @@ class Job:
     skip_bad_images: bool = False  # leave out photographs that cannot be decoded
     width: float | None = None  # of all filters, as a multiple; None: the network's own
     zero_init_residual: bool | None = None  # None: the network's own
+    weights: str | None = None  # to start from, as `keras_resnet.ResNet(weights=)` takes them
+    preprocessing: str | None = None  # the convention of such weights, where they do not say it
+    split: str | None = None  # a split file of a folder, as training.data.split_file has it
 
     @property
     def architecture(self) -> Architecture:
@@ -44,13 +49,17 @@ class Job:
 
 
 def described(name_or_file: str | None) -> dict[str, Any]:
-    """The job's fields, without its recipe, that a `job.json` holds; none of any other recipe.
+    """Returns the fields of the job in a `job.json`, without its recipe; of a recipe, nothing.
+
+    Args:
+        name_or_file: What `--recipe` takes: a recipe's name, a recipe file, or a `job.json`.
 
     Raises:
         ValueError: If the file holds a field that no job has.
     """
-    values = recipes.read(name_or_file) if name_or_file not in (None, *recipes.RECIPES) else {}
-    found = dict(values.get("job", {}))
+    if name_or_file is None or name_or_file in recipes.RECIPES:
+        return {}
+    found = dict(recipes.read(name_or_file).get("job", {}))
     found.pop("recipe", None)
     unknown = found.keys() - {field.name for field in fields(Job)}
     if unknown:
@@ -59,15 +68,16 @@ def described(name_or_file: str | None) -> dict[str, Any]:
 
 
 def values(job: Job) -> dict[str, Any]:
-    """The job as plain JSON values, without the directory of its data, which may move."""
-    return json.loads(json.dumps({k: v for k, v in asdict(job).items() if k != "data_dir"}))
+    """The job as plain JSON values, without the paths of its data, which may move."""
+    kept = {name: value for name, value in asdict(job).items() if name not in PATHS}
+    return dict(json.loads(json.dumps(kept)))
 
 
 def load(path: Path) -> Job:
-    """The job of a file that holds `{"job": {...}}`."""
+    """Reads the job of a file that holds `{"job": {...}}`."""
     return of_values(json.loads(path.read_text())["job"])
 
 
 def of_values(job: Mapping[str, Any]) -> Job:
-    """What `values` came from."""
+    """Returns the job whose `values` these are; fields left out keep their defaults."""
     return Job(**{**job, "recipe": recipes.of_values(job["recipe"])})

@@ -47,6 +47,8 @@ def describe(recipe: Recipe) -> Description:
     """The nearest named recipe, and the differences."""
     candidates = []
     for name, base in RECIPES.items():
+        if base.iterations is None and base.epochs is None:  # of one's own photographs
+            continue
         changes = tuple(
             f"{field.name}={json.dumps(getattr(recipe, field.name))}"
             for field in fields(Recipe)

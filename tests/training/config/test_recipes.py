@@ -45,7 +45,7 @@ def test_imagenet_recipe_is_section_3_4():
         ("resnet1202", "cifar10", "cifar10-warmup"),
         ("resnet152", "cifar10", "cifar10"),
         ("resnet50", "imagenet2012", "imagenet"),
-        ("resnet18", "folder", "imagenet"),
+        ("resnet18", "folder", "folder"),
         ("resnet20", "digits", "digits"),
     ],
 )
@@ -80,7 +80,9 @@ def test_overrides_are_typed():
         ("schedule=stepwise", ["stepwise", "step, plateau"]),
         ("batch_size=0", ["batch_size", "0"]),
         ("label_smoothing=1", ["label_smoothing", "1"]),
-        ("iterations=null", ["iterations=None"]),
+        ('freeze=["conv9"]', ["conv9", "conv5"]),
+        ("crop_area=[0.5, 0.1]", ["crop_area", "0.1"]),
+        ("held_out=1.5", ["held_out", "1.5"]),
         ("momentum=true", ["momentum", "True"]),
     ],
 )
@@ -128,3 +130,29 @@ def test_unknown_recipes_and_broken_files(tmp_path):
     path.write_text("[]")
     with pytest.raises(ValueError, match="no JSON object"):
         recipes.load(str(path))
+
+
+def test_a_recipe_without_a_length_gets_it_from_the_number_of_images():
+    for name, least, most in (("folder", 60, 200), ("finetune", 5, 20)):
+        recipe = recipes.load(name)
+        few, many = recipes.sized(recipe, 60), recipes.sized(recipe, 1_000_000)
+        assert (few.epochs, many.epochs) == (most, least)
+        assert (few.held_out, many.held_out) == (6, 100_000)
+        assert (60 - 6) // few.batch_size >= 8
+        assert many.batch_size == recipe.batch_size
+        assert recipes.sized(few, 1_000_000) == few
+    assert recipes.sized(recipes.load("imagenet"), 60) == recipes.load("imagenet")
+    short = recipes.override(recipes.load("finetune"), ["epochs=3"])
+    assert recipes.sized(short, 60).epochs == 3
+
+
+def test_weights_choose_the_recipe_that_fine_tunes():
+    assert recipes.default("resnet50", "folder", "imagenet") == "finetune"
+
+
+def test_the_modern_recipe_is_torchvision_s():
+    recipe = recipes.load("imagenet-modern")
+    assert (recipe.batch_size, recipe.learning_rate, recipe.epochs) == (1024, 0.5, 600)
+    assert recipe.warmup_fraction * recipe.epochs == pytest.approx(5)
+    assert (recipe.label_smoothing, recipe.mixup, recipe.cutmix) == (0.1, 0.2, 1.0)
+    assert (recipe.weight_decay, recipe.crop_area) == (2e-5, (0.08, 1.0))
