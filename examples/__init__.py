@@ -1,5 +1,5 @@
 """One file per task on this package's networks: `python -m examples.<task>`."""
 
-from training.cli import import_quietly
+from training.common.keras_import import import_keras
 
-import_quietly("keras")
+import_keras()

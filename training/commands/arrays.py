@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.data import array_files, datasets
+from training.commands import options as shared
+from training.data import array_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", choices=array_files.NAMES, default="cifar10")
     parser.add_argument(
-        "--data-dir", help="where it lies (default: TFDS_DATA_DIR, else TFDS's own)"
+        "--dataset", choices=array_files.NAMES, default="cifar10", help="what is written"
     )
+    shared.add_data_dir(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, help="directory for the .npz files; --data-dir there"
+        "--out",
+        type=Path,
+        required=True,
+        help="directory for the .npz files, for --data-dir on that machine",
     )
     parser.add_argument(
         "--max-mib", type=float, default=60.0, help="size of a part before compression, MiB"
@@ -22,6 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    dataset = datasets.load(options.dataset, options.data_dir)
+    dataset = shared.load_dataset(options)
     for path in array_files.write(dataset, options.out, options.max_mib):
         print(f"{path}  {path.stat().st_size / array_files.MIB:.1f} MiB")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from training.commands import options as shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the served model to measure")
-    parser.add_argument(
-        "--base", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
-    )
+    shared.add_model_base(parser)
     parser.add_argument(
         "--latency-ms", type=float, default=200.0, help="that a batch may take to compute"
     )

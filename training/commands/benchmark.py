@@ -9,12 +9,10 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from training.benchmarks import report
 from training.benchmarks.report import Comparison
 from training.benchmarks.timing import Measured, interleaved
+from training.common.errors import UsageError
 
 # benchmark: module in training.benchmarks, and what its --help says of it
 BENCHMARKS = {
@@ -51,7 +49,7 @@ def _module(name: str) -> types.ModuleType:
 
 def run(options: argparse.Namespace) -> None:
     if options.repeats < 1:
-        raise ValueError(f"At least one round must be run; given --repeats {options.repeats}.")
+        raise UsageError(f"At least one round must be run; given --repeats {options.repeats}.")
     if options.json is not None and options.json.exists():
         raise ValueError(f"{options.json} exists already: give --json another name.")
     results = _measure(comparisons(options), options.repeats)
@@ -70,6 +68,15 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 
 
 def _measure(chosen: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     console = Console(file=sys.stderr)
     columns = (
         TextColumn("{task.description}"),

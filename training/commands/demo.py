@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from training.commands import add_overrides
+from training.commands import options as shared
+from training.common.errors import arguments
 from training.config import recipes
-from training.export.saved_model import export
-from training.models import trained_model
-from training.paper.demo import compare, draw, spread
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,27 +24,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"
     )
-    add_overrides(parser)
+    shared.add_overrides(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    recipe = recipes.override(recipes.load("digits"), options.overrides)
+    with arguments():
+        recipe = recipes.override(recipes.load("digits"), options.overrides)
+
+    from training.common import tables
+    from training.export.saved_model import export
+    from training.models import trained_model
+    from training.paper.demo import compare, draw, spread
+
     comparison = compare(options.depths, options.seeds, "digits", recipe, options.workdir)
 
     figure = options.workdir / "curves.png"
     draw(comparison, figure)
-    table = Table(title="Handwritten digits: error in %")
-    table.add_column("")
-    for depth in options.depths:
-        table.add_column(f"{depth} layers", justify="right")
+    rows = []
     for family, title in (("plain", "plain net"), ("resnet", "residual net")):
         for kind, errors in (
             ("test", comparison.test_errors),
             ("training, last epoch", comparison.training_errors),
         ):
             cells = [spread(errors(family, depth)) for depth in options.depths]
-            table.add_row(f"{title}, {kind}", *cells)
-    Console().print(table)
+            rows.append((f"{title}, {kind}", *cells))
+    headings = ("net", *(f"{depth} layers" for depth in options.depths))
+    tables.show(headings, rows, title="Handwritten digits: error in %")
 
     deepest = comparison.outcomes["resnet", max(options.depths)][0]
     served = trained_model.from_file(deepest.model_file)

@@ -7,17 +7,17 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
-from training.commands import add_data, add_nets
+from training.commands import options as shared
 from training.evaluation.protocols import PROTOCOLS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_nets(parser)
-    add_data(parser)
+    shared.add_nets(parser)
+    shared.add_dataset(
+        parser,
+        default="digits",
+        help="its test images are seen; of imagenet2012 its validation images",
+    )
     parser.add_argument(
         "--protocol",
         choices=tuple(PROTOCOLS),
@@ -34,23 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.data import datasets
+    from training.common import tables
     from training.evaluation import report
     from training.evaluation.confusion import most_frequent
     from training.evaluation.evaluate import default_protocol, evaluate
-    from training.models import model_files, trained_model
+    from training.models import model_files
 
     # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.out:
         report.claim(options.out)
-    labels = trained_model.read_labels(options.labels) if options.labels else None
-    tested = model_files.load(
-        options.model, options.network, options.weights, options.preprocessing, labels
-    )
-    dataset = model_files.with_classes(
-        datasets.load(options.dataset, options.data_dir), tested[0].labels
-    )
+    tested = shared.load_nets(options)
+    dataset = model_files.with_classes(shared.load_dataset(options), tested[0].labels)
     evaluation = evaluate(
         [net.model for net in tested],
         dataset,
@@ -58,21 +53,17 @@ def run(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         progress=True,
     )
-    table = Table(box=SIMPLE)
-    for heading in ("nets", "protocol", "images", "top-1 error", "top-5 error"):
-        table.add_column(heading, justify="left" if heading == "nets" else "right")
     top5 = evaluation.top5_error
-    table.add_row(
-        " + ".join(
-            name if number == 1 else f"{number} {name}"
-            for name, number in Counter(str(net.facts["network"]) for net in tested).items()
-        ),
+    nets = Counter(str(net.facts["network"]) for net in tested)
+    row = (
+        " + ".join(name if number == 1 else f"{number} {name}" for name, number in nets.items()),
         evaluation.protocol,
         f"{evaluation.examples:,}",
         f"{evaluation.top1_error:.2f} %",
         "–" if top5 is None else f"{top5:.2f} %",
     )
-    Console().print(table)
+    headings = ("nets", "protocol", "images", "top-1 error", "top-5 error")
+    tables.show(headings, [row], words=("nets",))
     print("most often taken for another:")
     for true, taken, images in most_frequent(evaluation.confusion, 5):
         names = dataset.class_names

@@ -6,21 +6,16 @@ import argparse
 import csv
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-from keras_resnet import architectures
-from training.paper import costs
+from training.common.errors import arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "networks",
         nargs="*",
-        default=list(architectures.ARCHITECTURES),
-        help="rows of the table, or resnet<6n+2> and plain<6n+2>",
+        metavar="NETWORK",
+        help="resnet50, plain18, ...; resnet<6n+2> and plain<6n+2> for CIFAR nets (default: all "
+        "of the paper's)",
     )
     parser.add_argument(
         "--no-vgg", action="store_true", help="leave out VGG-16 and VGG-19 (0.6 GB)"
@@ -29,18 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    chosen = [architectures.get(name) for name in options.networks]
+    from rich.progress import track
+
+    from keras_resnet import architectures
+    from training.common import tables
+    from training.paper import costs
+
+    with arguments():
+        chosen = [
+            architectures.get(name) for name in options.networks or architectures.ARCHITECTURES
+        ]
     rows = [costs.row(row) for row in track(chosen, "building", transient=True)]
     if not options.no_vgg:
         rows += list(costs.vgg())
 
-    table = Table(title="Parameters and multiply-adds beside the paper's", box=SIMPLE)
-    headings = ("network", "depth", "shortcut", "parameters", "paper M", "mult-adds G", "paper G")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*costs.printed(row))
-    Console().print(table)
+    tables.show(
+        ("network", "depth", "shortcut", "parameters", "paper M", "mult-adds G", "paper G"),
+        [costs.printed(row) for row in rows],
+        title="Parameters and multiply-adds beside the paper's",
+    )
     for note in costs.NOTES[: 1 if options.no_vgg else 2]:
         print(note)
     if options.csv:

@@ -18,10 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    try:
-        from training.serving.client import Client
-    except ImportError as error:
-        raise ValueError(f"{error}: pip install 'keras-residual-networks[serving]'") from error
+    from training.serving.client import Client
 
     client = Client(
         options.server,

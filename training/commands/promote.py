@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from training.commands import options as shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the served model")
+    shared.add_served_label(parser)
     parser.add_argument("--version", type=int, help="default: the canary's")
-    parser.add_argument("--label", default="stable", help="stable, canary, or one of your own")
-    parser.add_argument(
-        "--base", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
-    )
+    shared.add_model_base(parser)
 
 
 def run(options: argparse.Namespace) -> None:

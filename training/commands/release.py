@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keras_resnet.preprocessing import PRETRAINED
+from training.commands import options as shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_directory", type=Path, help="a finished work directory of `train`")
-    parser.add_argument(
-        "--data-dir", help="where CIFAR-10 lies (default: TFDS_DATA_DIR, else TFDS's own)"
-    )
+    shared.add_data_dir(parser)
     parser.add_argument(
         "--out", type=Path, help="a folder (default: keras_resnet/pretrained, the package's own)"
     )
 
 
 def run(options: argparse.Namespace) -> None:
+    from keras_resnet.preprocessing import PRETRAINED
     from training.paper.release import release
 
     released = release(options.run_directory, options.data_dir, options.out or PRETRAINED)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
-from training.commands import add_overrides
+from training.commands import options as shared
+from training.common.errors import UsageError, arguments
 from training.config import recipes
-from training.paper.experiments import EXPERIMENTS
+
+# The names of `training.paper.experiments.EXPERIMENTS`, whose import would bring Keras along; a
+# test holds them equal.
+EXPERIMENTS = (
+    *("table1", "table2", "table3", "table4", "table5", "table6"),
+    *("fig1", "fig4", "fig6", "fig7"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(*EXPERIMENTS, "all"),
         help="a table or figure of the paper, or all that the data allow",
     )
-    parser.add_argument(
-        "--dataset",
-        choices=("cifar10", "digits", "imagenet2012", "folder"),
+    shared.add_dataset(
+        parser,
         help="default: the paper's. digits: Table 6 and Figures 1, 6 and 7 in small; folder: "
         "Tables 2 to 5 and Figure 4 on class folders of your own",
-    )
-    parser.add_argument(
-        "--data-dir", help="where the data set lies (default: TFDS_DATA_DIR, else TFDS's own)"
     )
     parser.add_argument(
         "--depths", type=int, nargs="+", help="default: the paper's; of digits 20 and 56"
@@ -38,13 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="a run of each net per seed (default: five of ResNet-110, as the paper, else one)",
     )
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME|FILE",
-        help=f"for all runs: {', '.join(recipes.RECIPES)}, or a JSON file of recipe fields "
-        "(default: by network and data set)",
-    )
-    add_overrides(parser)
+    shared.add_recipe(parser, f"for all runs: {shared.RECIPES} (default: by network and data set)")
     parser.add_argument(
         "--budget",
         type=int,
@@ -81,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     from training.paper.making import Request
 
     if options.budget is not None and options.budget < 1:
-        raise ValueError(f"--budget is at least one iteration; given {options.budget}.")
+        raise UsageError(f"--budget is at least one iteration; given {options.budget}.")
     request = Request(
         workdir=options.workdir,
         out=options.out,
@@ -95,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
         adopted=tuple(options.adopt),
         train=not options.no_train,
     )
+    with arguments():
+        recipes.override(recipes.load(options.recipe or "cifar10"), options.overrides)
     chosen = making.of(options.what)
     if options.dry_run:
         _say_what_would_be_done(request, chosen)
@@ -116,17 +111,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print(result) -> None:
-    table = Table(title=result.title, box=SIMPLE)
-    for heading in result.headings:
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    for row in result.cells:
-        table.add_row(*row)
-    Console().print(table)
+    from training.common import tables
+
+    tables.show(result.headings, result.cells, title=result.title)
     for note in result.notes:
         print(note)
 
 
 def _say_what_would_be_done(request, chosen) -> None:
+    from training.common import tables
     from training.paper import jobs
 
     planned, left_out = {}, []
@@ -136,18 +129,16 @@ def _say_what_would_be_done(request, chosen) -> None:
                 planned.setdefault(run, []).append(experiment.name)
         except (ValueError, OSError) as error:
             left_out.append(f"{experiment.name}: {error}")
-    table = Table(title="Runs", box=SIMPLE)
-    for heading in ("run", "recipe", "state", "steps left", "for"):
-        table.add_column(heading, justify="right" if heading == "steps left" else "left")
-    total = 0
+    rows, total = [], 0
     for run, names in planned.items():
         all_steps = jobs.steps(run.job)
         left = 0 if run.state in ("finished", "failed") else max(0, (all_steps or 0) - run.step)
         total += left
         said = f"{left:,}" if all_steps is not None or not left else "?"
         recipe = str(jobs.describe(run.job.recipe))
-        table.add_row(run.directory.name, recipe, run.state, said, ", ".join(names))
-    Console().print(table)
+        rows.append((run.directory.name, recipe, run.state, said, ", ".join(names)))
+    headings = ("run", "recipe", "state", "steps left", "for")
+    tables.show(headings, rows, title="Runs", words=("recipe", "state", "for"))
     states = [run.state for run in planned]
     print(
         f"{len(states)} runs: {states.count('finished')} finished, {states.count('failed')} failed,"

@@ -8,13 +8,13 @@ import os
 import shutil
 from pathlib import Path
 
+from training.commands import options as shared
+
 BINARY = "tensorflow_model_server"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--base", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
-    )
+    shared.add_model_base(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the embedded server listens here")
     parser.add_argument("--grpc-port", type=int, default=8500, help="0: any free one")
     parser.add_argument("--rest-port", type=int, default=8501, help="0: any free one")
@@ -46,11 +46,8 @@ def run(options: argparse.Namespace) -> None:
     if binary is not None and options.server != "embedded":
         _replace_by_tensorflow(binary, config, parameters, options)
 
-    try:
-        from training.serving.server import configuration
-        from training.serving.server.server import Server
-    except ImportError as error:
-        raise ValueError(f"{error}: pip install 'keras-residual-networks[serving]'") from error
+    from training.serving.server import configuration
+    from training.serving.server.server import Server
 
     logging.getLogger().setLevel(logging.INFO)
     batching = None

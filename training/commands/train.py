@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.commands import add_overrides
-from training.config import jobs, recipes
-from training.config.jobs import Job
+from training.commands import options as shared
+from training.common.errors import UsageError, arguments
+from training.config import recipes
+
+if TYPE_CHECKING:
+    from training.config.jobs import Job
 
 # What a job.json may say too; an option given here wins, and these come last.
 JOB_FIELDS = (
@@ -29,16 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="start each residual branch at zero, as the paper does not",
     )
-    parser.add_argument(
-        "--dataset",
-        choices=("digits", "cifar10", "imagenet2012", "folder"),
-        help="digits come with scikit-learn; cifar10 and imagenet2012 through TensorFlow Datasets; "
-        "digits and cifar10 also as the files that `python -m training arrays` writes; "
-        f"folder: class folders of images in --data-dir (default: {DEFAULTS['dataset']})",
-    )
-    parser.add_argument(
-        "--data-dir",
-        help="where the data set lies or is to be put (default: TFDS_DATA_DIR, else TFDS's own)",
+    shared.add_dataset(
+        parser,
+        help=f"{shared.SOURCES} (default: {DEFAULTS['dataset']})",
     )
     parser.add_argument(
         "--workdir",
@@ -46,29 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="directory of this run; the same command goes on where it was "
         "(default: runs/<network>-<dataset>-<seed>)",
     )
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME|FILE",
-        help=f"{', '.join(recipes.RECIPES)}; a JSON file of recipe fields; or a run's job.json, or "
-        "a search's best.json, which also say the network, the data set and the seed, where no "
-        "option here does (default: by network and data set)",
+    shared.add_recipe(
+        parser,
+        f"{shared.RECIPES}; or a run's job.json or a search's best.json, which also give the "
+        "network, the data set and the seed, unless an option does (default: by network and data "
+        "set)",
     )
-    add_overrides(parser)
     parser.add_argument(
         "--seed",
         type=int,
         help=f"of weights, order and augmentation (default: {DEFAULTS['seed']})",
-    )
-    parser.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="the same bits each time on the same machine, somewhat slower",
-    )
-    parser.add_argument(
-        "--checkpoint-steps",
-        type=int,
-        default=500,
-        help="steps between two checkpoints within an epoch; every epoch's end has one too",
     )
     parser.add_argument(
         "--precision",
@@ -82,40 +66,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--record-gradients",
         action="store_true",
         help="write the norm of each layer's gradient at every epoch's end to gradients.csv; "
-        "`look course` draws it",
+        "`inspect course` draws it",
     )
     parser.add_argument(
         "--skip-bad-images",
         action="store_true",
         help="folders: leave out images that cannot be decoded, and say how many",
     )
-    parser.add_argument(
-        "--strategy",
-        choices=("auto", "one", "mirrored", "multi_worker"),
-        default="auto",
-        help="one device; all GPUs of this machine; the machines named by TF_CONFIG or Slurm; "
-        "auto takes what there is",
+    shared.add_execution(
+        parser, strategies=("auto", "one", "mirrored", "multi_worker"), checkpoint_steps=500
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    given = {name: getattr(options, name) for name in JOB_FIELDS}
-    fields = {
-        **DEFAULTS,
-        **jobs.described(options.recipe),
-        **{name: value for name, value in given.items() if value is not None},
-        **({"skip_bad_images": True} if options.skip_bad_images else {}),
-    }
-    name = options.recipe or recipes.default(fields["network"], fields["dataset"])
-    overrides = list(options.overrides)
-    if options.precision:
-        overrides.append(f"precision={options.precision}")
-    if options.jit:
-        overrides.append("jit=true")
-    recipe = recipes.override(recipes.load(name), overrides)
-    job = Job(**fields, recipe=recipe)
+    with arguments():
+        job = _job(options)
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
-    assert job.architecture  # raises if there is none
 
     from training.trainer import backends  # after the arguments are known to be good
     from training.trainer.train import train
@@ -136,3 +102,28 @@ def run(options: argparse.Namespace) -> None:
             f"of {outcome.test_examples} images"
         )
         print(f"everything of this run: {workdir}/ (curve.png, history.csv, model.keras)")
+
+
+def _job(options: argparse.Namespace) -> Job:
+    """What the options ask for: over the fields of a job.json, which are over the defaults."""
+    from training.config import jobs
+
+    given = {name: getattr(options, name) for name in JOB_FIELDS}
+    fields = {
+        **DEFAULTS,
+        **jobs.described(options.recipe),
+        **{name: value for name, value in given.items() if value is not None},
+        **({"skip_bad_images": True} if options.skip_bad_images else {}),
+    }
+    name = options.recipe or recipes.default(fields["network"], fields["dataset"])
+    overrides = list(options.overrides)
+    if options.precision:
+        overrides.append(f"precision={options.precision}")
+    if options.jit:
+        overrides.append("jit=true")
+    recipe = recipes.override(recipes.load(name), overrides)
+    job = jobs.Job(**fields, recipe=recipe)
+    if job.dataset == "folder" and job.data_dir is None:
+        raise UsageError("--dataset folder needs --data-dir, the directory of its class folders.")
+    assert job.architecture  # raises if there is none
+    return job

@@ -6,27 +6,18 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
-from keras_resnet import search_space
-from training.commands import add_overrides
+from training.commands import options as shared
+from training.common.errors import arguments
 from training.config import recipes
-from training.config.jobs import Job
 
 KINDS = ("random", "hyperband", "bayesian", "grid")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="resnet20", help="where the search begins")
-    parser.add_argument(
-        "--dataset",
-        choices=("digits", "cifar10", "imagenet2012", "folder"),
-        default="digits",
-        help="as of `train`; its test images are never looked at",
+    shared.add_dataset(
+        parser, default="digits", help="what is trained on; its test images are never seen"
     )
-    parser.add_argument("--data-dir", help="as of `train`")
     parser.add_argument(
         "--workdir",
         type=Path,
@@ -81,27 +72,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EPOCHS",
         help="end a trial after so many epochs without a lower validation error; 0: never",
     )
-    trial.add_argument(
-        "--recipe",
-        metavar="NAME|FILE",
-        help="everything that is not searched (default: by network and data set)",
+    shared.add_recipe(
+        trial, f"what is not searched: {shared.RECIPES} (default: by network and data set)"
     )
-    add_overrides(trial)
-    trial.add_argument("--deterministic", action="store_true", help="as of `train`")
-    trial.add_argument(
-        "--checkpoint-steps", type=int, default=100, help="steps that a kill costs at most"
-    )
-    trial.add_argument(
-        "--strategy", choices=("auto", "one", "mirrored"), default="auto", help="as of `train`"
-    )
+    shared.add_execution(trial, strategies=("auto", "one", "mirrored"), checkpoint_steps=100)
 
 
 def run(options: argparse.Namespace) -> None:
+    from keras_resnet import search_space
+    from training.common import tables
+    from training.config.jobs import Job
     from training.tuning import space
 
-    fields = space.narrowed(search_space.fields(options.network), options.fix, options.ranges)
+    with arguments():
+        fields = space.narrowed(search_space.fields(options.network), options.fix, options.ranges)
+        job = Job(options.network, options.dataset, _recipe(options), data_dir=options.data_dir)
     if options.space:
-        Console().print(_space_table(fields))
+        rows = [(field.name, str(field), field.meaning) for field in fields]
+        headings = ("field", "values", "meaning")
+        tables.show(headings, rows, title="The search space", words=("values", "meaning"))
         return
 
     import tensorflow as tf
@@ -115,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     if trials is None and options.tuner in ("random", "bayesian"):
         trials = 20
     plan = search.Plan(
-        job=Job(options.network, options.dataset, _recipe(options), data_dir=options.data_dir),
+        job=job,
         space=fields,
         tuner=options.tuner,
         trials=trials,
@@ -147,9 +136,8 @@ def run(options: argparse.Namespace) -> None:
             f"reasons, {directory}/trial_*/log.txt what they printed."
         )
     picture.draw(ended, groups, directory / "search.png")
-    console = Console()
-    console.print(report.trials_table(ended))
-    console.print(report.comparison_table(groups))
+    report.show_trials(ended)
+    report.show_comparison(groups)
     for record in ended:
         if not record.completed:
             print(f"trial {record.trial} failed: {record.ended}")
@@ -164,19 +152,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _recipe(options: argparse.Namespace) -> recipes.Recipe:
-    """The trials', but for the fields of the search."""
+    """The recipe of every trial, before the search's values."""
     recipe = recipes.load(options.recipe or recipes.default(options.network, options.dataset))
     length = {"epochs": options.epochs, "iterations": None}
     if options.iterations is not None:
         length = {"epochs": None, "iterations": options.iterations}
     recipe = replace(recipe, **length, early_stopping=options.early_stopping or None)
     return recipes.override(recipe, options.overrides)
-
-
-def _space_table(fields: list[search_space.Field]) -> Table:
-    table = Table(title="The search space", box=SIMPLE)
-    for heading in ("field", "values", "meaning"):
-        table.add_column(heading)
-    for field in fields:
-        table.add_row(field.name, str(field), field.meaning)
-    return table

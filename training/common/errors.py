@@ -1,9 +1,20 @@
-"""How a run can end early, with the exit code of each. No TensorFlow here."""
+"""The ways in which a command fails, and the exit code of each; standard library only."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# The extra of setup.cfg that installs a package; those of `training` are not listed.
+EXTRAS = {
+    **dict.fromkeys(
+        ("tensorflow_serving", "starlette", "uvicorn", "prometheus_client"),
+        "serving",
+    ),
+    **dict.fromkeys(("tf2onnx", "onnx", "onnxruntime", "openvino", "ai_edge_litert"), "export"),
+    **dict.fromkeys(("keras_hub", "pycocotools", "django", "polib"), "examples"),
+}
 
 
 class RunError(Exception):
@@ -13,34 +24,73 @@ class RunError(Exception):
 
 
 class DivergedError(RunError):
-    """The loss is no longer a number."""
+    """The loss became NaN."""
 
     exit_code = 3
 
 
 class PreemptedError(RunError):
-    """The run was asked to stop (SIGTERM) and has saved itself: run the same command again."""
+    """SIGTERM stopped the run, which has saved itself: the same command continues it."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class WorkerLostError(RunError):
-    """Another worker of the run is gone: run the same command again on all of them."""
+    """Another worker of the run has ended: start the same command again on all of them."""
 
     exit_code = 75
 
 
+class UsageError(ValueError):
+    """The arguments of a command are wrong, or do not go together: exit code 2, as argparse's."""
+
+
+@contextmanager
+def arguments() -> Iterator[None]:
+    """Marks the part of a command that turns its arguments into objects.
+
+    Raises:
+        UsageError: In place of each ValueError of the block.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def exit_code(command: str, run: Callable[[], object]) -> int:
-    """Runs a command; what it raises becomes a message on the standard error and an exit code."""
+    """Runs a command; prints what it raises as a message and returns the process's exit code."""
     try:
         run()
+    except UsageError as error:
+        return _say(command, str(error), 2)
+    except ModuleNotFoundError as error:
+        return _say(command, not_installed(error), 1)
     except (ValueError, OSError) as error:
-        print(f"python -m training {command}: {error}", file=sys.stderr)
-        return 1
+        return _say(command, str(error), 1)
     except RunError as error:
-        print(f"python -m training {command}: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(command, str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        return _say(command, "interrupted", 130)
     return 0
+
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """Returns the message about a package that a command needs and this Python does not have.
+
+    Raises:
+        ModuleNotFoundError: The error itself, if the module is one of this project.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "training", "keras_resnet", "examples"):
+        raise error
+    return (
+        f"{package} is not installed for {sys.executable}. Activate the environment that `make "
+        "setup` made (`. .venv/bin/activate`), or install what is missing: pip install -e "
+        f"'.[{EXTRAS.get(package, 'training')}]'"
+    )
+
+
+def _say(command: str, message: str, code: int) -> int:
+    print(" ".join(("python -m training", command)).rstrip() + f": {message}", file=sys.stderr)
+    return code

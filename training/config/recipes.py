@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from keras_resnet import architectures
 from training.common.files import write_json
 from training.config.catalogue import DATASETS
 from training.config.recipe_fields import (
@@ -135,6 +134,8 @@ def default(network: str, dataset: str, weights: str | None = None) -> str:
     """
     if weights is not None:
         return "finetune"
+    from keras_resnet import architectures  # imports Keras, for which no --help waits
+
     architecture = architectures.get(network)
     facts = DATASETS[dataset]
     deep = architecture.stem == "cifar" and architecture.depth >= 110

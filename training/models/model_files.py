@@ -1,4 +1,4 @@
-"""The trained nets that `evaluate` and `look` are about, and a data set seen with their classes."""
+"""The trained nets that `evaluate` and `inspect` read, and a data set seen with their classes."""
 
 from __future__ import annotations
 

@@ -7,9 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.table import Table
-
+from training.common import tables
 from training.common.files import write_csv, write_json
 from training.tuning import records
 from training.tuning.comparison import Group
@@ -43,26 +41,28 @@ def write_trials(ended: Sequence[Record], directory: Path) -> None:
     write_csv(directory / TRIALS, rows)
 
 
-def trials_table(ended: Sequence[Record]) -> Table:
-    """The same for a terminal, without fields that all trials share, and without reasons."""
+def show_trials(ended: Sequence[Record]) -> None:
+    """Prints the trials, without fields that all of them share, and without reasons."""
     values = {name: {record.values.get(name) for record in ended} for name in _fields(ended)}
     fields = [name for name, found in values.items() if len(found - {None}) > 1]
-    table = Table(title="Trials, by validation error", box=SIMPLE)
-    for heading in ("trial", "error, %", *fields, "parameters", "steps"):
-        table.add_column(heading.replace("_", " "), justify="right")
-    table.add_column("ended")
-    for record in in_order(ended):
-        error = f"{record.validation_error:.2f}" if record.completed else "–"
-        cells = [str(record.values.get(field, "–")) for field in fields]
-        table.add_row(
+    headings = ("trial", "error, %", *fields, "parameters", "steps", "ended")
+    rows = [
+        (
             record.trial,
-            error,
-            *cells,
+            f"{record.validation_error:.2f}" if record.completed else "–",
+            *(str(record.values.get(field, "–")) for field in fields),
             f"{record.parameters:,}" if record.completed else "–",
             str(record.steps or "–"),
             record.ended if record.completed else "failed",
         )
-    return table
+        for record in in_order(ended)
+    ]
+    tables.show(
+        [heading.replace("_", " ") for heading in headings],
+        rows,
+        title="Trials, by validation error",
+        words=("ended",),
+    )
 
 
 def write_comparison(groups: Sequence[Group], directory: Path) -> None:
@@ -84,23 +84,24 @@ def write_comparison(groups: Sequence[Group], directory: Path) -> None:
     write_csv(directory / COMPARISON, rows)
 
 
-def comparison_table(groups: Sequence[Group]) -> Table:
-    """The same for a terminal."""
-    table = Table(title="Validation error by shortcut, %", box=SIMPLE)
-    for heading in ("shortcut", "trials", "failed", "mean ± std", "best", "parameters beyond A"):
-        table.add_column(heading, justify="right")
+def show_comparison(groups: Sequence[Group]) -> None:
+    """Prints the validation error of each shortcut's trials."""
+    rows = []
     for group in groups:
         spread = "" if group.spread is None else f" ± {group.spread:.2f}"
         ends = dict.fromkeys((group.extra[0], group.extra[-1])) if group.extra else ()
-        table.add_row(
-            group.shortcut,
-            str(group.trials),
-            str(group.failed),
-            "–" if group.mean is None else f"{group.mean:.2f}{spread}",
-            f"{min(group.errors):.2f}" if group.errors else "–",
-            " to ".join(f"{number:,}" for number in ends) or "–",
+        rows.append(
+            (
+                group.shortcut,
+                str(group.trials),
+                str(group.failed),
+                "–" if group.mean is None else f"{group.mean:.2f}{spread}",
+                f"{min(group.errors):.2f}" if group.errors else "–",
+                " to ".join(f"{number:,}" for number in ends) or "–",
+            )
         )
-    return table
+    headings = ("shortcut", "trials", "failed", "mean ± std", "best", "parameters beyond A")
+    tables.show(headings, rows, title="Validation error by shortcut, %")
 
 
 def write_best(ended: Sequence[Record], directory: Path, data_dir: str | None) -> Path | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 
 import pytest
+from conftest import CHECKOUT
 
 from training.cli import COMMANDS, main
 
@@ -53,15 +57,59 @@ def test_the_table_of_networks(capsys, tmp_path):
         (["--set=learning_rat=1"], ["'learning_rat'", "'learning_rate'"]),
         (["--network=plain20", "--shortcut=B"], ["plain20", "shortcut='B'"]),
         (["--dataset=folder"], ["--data-dir"]),
-        (["--network=resnet20", "--set=augmentation=mixup"], ["'mixup'", "cifar"]),
     ],
 )
-def test_what_cannot_be_done_exits_with_1_and_says_why(arguments, words, capsys, tmp_path):
-    assert main(["train", "--workdir", str(tmp_path / "run"), *arguments]) == 1
+def test_wrong_values_exit_with_2_and_say_why(arguments, words, capsys, tmp_path):
+    assert main(["train", "--workdir", str(tmp_path / "run"), *arguments]) == 2
     message = capsys.readouterr().err
     for word in words:
         assert word in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["networks", "resnet21"], ["'resnet21'"]),
+        (["evaluate"], ["--model", "--weights"]),
+        (["evaluate", "--network=resnet20"], ["--weights"]),
+        (["evaluate", "--network=resnet21", "--weights=x.h5"], ["'resnet21'"]),
+        (["export", "--name=x", "--model=x.keras", "--network=resnet20"], ["--model"]),
+        (["export", "--name=x", "--model=x.keras", "--top=0"], ["--top"]),
+        (["inspect", "course"], ["--run"]),
+        (["inspect", "gradcam", "--model=a.keras", "--run=b"], ["--run"]),
+        (["reproduce", "table6", "--budget=0"], ["--budget"]),
+        (["benchmark", "import", "--repeats=0"], ["--repeats"]),
+        (["tune", "--fix=shortcut"], ["shortcut=B"]),
+        (["tune", "--set=learning_rat=1"], ["'learning_rate'"]),
+        (["demo", "--set=learning_rat=1"], ["'learning_rate'"]),
+    ],
+)
+def test_every_command_refuses_wrong_values_with_2(arguments, words, capsys):
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+
+
+def test_a_backend_that_does_not_exist_is_one_message(capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "nosuch")
+    assert main(["networks", "resnet18"]) == 2
+    message = capsys.readouterr().err
+    assert "'nosuch'" in message
+    assert "tensorflow, jax, torch" in message
+
+
+def test_a_python_without_the_packages_is_told_how_to_get_them(tmp_path):
+    """As `python -m training` is typed without an activated environment."""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-S", "-m", "training", "networks", "resnet18"]
+    found = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "is not installed" in found.stderr
+    assert "activate" in found.stderr
+    assert "KERAS_BACKEND" not in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_missing_data_set_is_one_message_with_the_ways_out(capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `look`, gradients recorded over a run: files, numbers, refusals."""
+"""The commands `evaluate` and `inspect`, and gradients recorded over a run."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def test_evaluate_writes_what_it_found(run: Path, tmp_path: Path, capsys) -> Non
 
 def test_what_evaluate_cannot_do_is_said(run: Path, tmp_path: Path, capsys) -> None:
     model = str(run / "model.keras")
-    for arguments, words in (
-        ([], ["--model FILE.keras", "--network"]),
-        (["--model", model, "--protocol=ten_crop"], ["ten_crop", "single"]),
-        (["--model", str(tmp_path / "none.keras")], ["none.keras"]),
-        (["--network=resnet8", "--weights", model], ["--preprocessing"]),
+    for arguments, words, code in (
+        ([], ["--model FILE.keras", "--network"], 2),
+        (["--model", model, "--protocol=ten_crop"], ["ten_crop", "single"], 1),
+        (["--model", str(tmp_path / "none.keras")], ["none.keras"], 1),
+        (["--network=resnet8", "--weights", model], ["--preprocessing"], 1),
     ):
-        assert main(["evaluate", *arguments]) == 1
+        assert main(["evaluate", *arguments]) == code
         message = capsys.readouterr().err
         for word in words:
             assert word in message
@@ -120,7 +120,7 @@ def test_every_cell_of_the_picture_can_be_seen(classes: int, tmp_path: Path) -> 
         assert (tmp_path / "c.png").stat().st_size < 500_000
 
 
-# look
+# inspect
 
 
 def test_responses_and_gradients_are_drawn_and_written(run: Path, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_responses_and_gradients_are_drawn_and_written(run: Path, tmp_path: Path
     test = datasets.load("digits").test
     for what, count, column in (("responses", 30, "std"), ("gradients", 40, "norm")):
         out = ["--images", str(count), "--out", str(tmp_path)]
-        assert main(["look", what, "--model", file, file, *out]) == 0
+        assert main(["inspect", what, "--model", file, file, *out]) == 0
         assert (tmp_path / f"{what}.png").stat().st_size > 5000
         images, labels = probes.images(test, count, 32)
         if what == "responses":
@@ -146,20 +146,20 @@ def test_gradcam_and_neighbours_are_drawn_and_written(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     file, out = str(run / "model.keras"), ["--out", str(tmp_path)]
-    assert main(["look", "gradcam", "--model", file, "--images=5", *out]) == 0
+    assert main(["inspect", "gradcam", "--model", file, "--images=5", *out]) == 0
     maps = rows(tmp_path / "gradcam.csv")
     assert len(maps) == 5 * 8
     assert max(float(row["column 3"]) for row in maps) <= 1
     arguments = ["--images=30", "--queries=3", "--nearest=4"]
-    assert main(["look", "neighbours", "--model", file, *arguments, *out]) == 0
+    assert main(["inspect", "neighbours", "--model", file, *arguments, *out]) == 0
     found = rows(tmp_path / "neighbours.csv")
     assert len(found) == 3 * 4
     assert all(row["image"] != row["neighbour"] for row in found)
     cosines = [float(row["cosine"]) for row in found[:4]]
     assert cosines == sorted(cosines, reverse=True)
-    assert main(["look", "gradcam", "--model", file, *out]) == 1
+    assert main(["inspect", "gradcam", "--model", file, *out]) == 1
     assert "exists already" in capsys.readouterr().err
-    assert main(["look", "neighbours", "--model", file, file, "--out", str(tmp_path / "b")]) == 1
+    assert main(["inspect", "neighbours", "--model", file, file, "--out", str(tmp_path / "b")]) == 2
     assert "into one net" in capsys.readouterr().err
 
 
@@ -210,7 +210,7 @@ def test_a_run_records_its_gradients(run: Path, tmp_path: Path) -> None:
     images, labels = probes.images(split, gradient_record.IMAGES, 32)
     _, expected = analysis.gradient_norms(model, images, labels)
     np.testing.assert_allclose(norms[-1], expected, rtol=1e-2)
-    assert main(["look", "course", "--run", str(run), "--out", str(tmp_path)]) == 0
+    assert main(["inspect", "course", "--run", str(run), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "course.png").stat().st_size > 5000
 
 
@@ -234,10 +234,10 @@ def test_a_resumed_run_keeps_the_rows_before_it(tmp_path: Path) -> None:
 
 
 def test_without_a_record_there_is_no_course(tmp_path: Path, capsys) -> None:
-    assert main(["look", "course", "--run", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
+    assert main(["inspect", "course", "--run", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
     assert "--record-gradients" in capsys.readouterr().err
     (tmp_path / "gradients.csv").write_text("step,a\n1,2,3\n")
-    assert main(["look", "course", "--run", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
+    assert main(["inspect", "course", "--run", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
     assert "no record of gradients" in capsys.readouterr().err
-    assert main(["look", "course", "--out", str(tmp_path / "o")]) == 1
+    assert main(["inspect", "course", "--out", str(tmp_path / "o")]) == 2
     assert "--run DIR" in capsys.readouterr().err

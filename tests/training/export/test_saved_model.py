@@ -444,16 +444,16 @@ def test_other_runtimes_give_the_same_probabilities(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "code"),
     [
-        ([], "Give --model FILE.keras, or --network"),
-        (["--network", "resnet50"], "--network and --weights go together"),
-        (["--model", "absent.keras"], "There is no model file absent.keras"),
-        (["--model", "x.keras", "--images", "absent"], "There is no folder absent"),
+        ([], "Give --model FILE.keras, or --network", 2),
+        (["--network", "resnet50"], "--network and --weights go together", 2),
+        (["--model", "absent.keras"], "There is no model file absent.keras", 1),
+        (["--model", "x.keras", "--images", "absent"], "There is no folder absent", 1),
     ],
 )
-def test_the_command_says_what_is_missing(arguments, message, capsys):
+def test_the_command_says_what_is_missing(arguments, message, code, capsys):
     from training.cli import main
 
-    assert main(["export", "--name", "net", *arguments]) == 1
+    assert main(["export", "--name", "net", *arguments]) == code
     assert message in capsys.readouterr().err

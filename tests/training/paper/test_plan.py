@@ -240,18 +240,19 @@ def test_a_dry_run_trains_nothing_and_counts_the_steps(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "words", "code"),
     [
-        (["table2", "--dataset", "digits"], ["table2", "imagenet2012 or folder", "digits"]),
-        (["table4", "--dataset", "folder", "--depths", "18"], ["table4", "depth 18"]),
-        (["table6", "--recipe", "none"], ["'none'"]),
-        (["table6", "--budget", "0"], ["--budget", "given 0"]),
-        (["table6", "--no-train", "--adopt", "/nowhere"], ["/nowhere"]),
+        (["table2", "--dataset", "digits"], ["table2", "imagenet2012 or folder", "digits"], 1),
+        (["table4", "--dataset", "folder", "--depths", "18"], ["table4", "depth 18"], 1),
+        (["table6", "--recipe", "none"], ["'none'"], 2),
+        (["table6", "--set", "learning_rat=1"], ["'learning_rate'"], 2),
+        (["table6", "--budget", "0"], ["--budget", "given 0"], 2),
+        (["table6", "--no-train", "--adopt", "/nowhere"], ["/nowhere"], 1),
     ],
 )
-def test_nothing_made_is_exit_code_1_with_the_reason(arguments, words, tmp_path, capsys):
+def test_nothing_made_has_a_reason_and_an_exit_code(arguments, words, code, tmp_path, capsys):
     where = [f"--workdir={tmp_path / 'w'}", f"--out={tmp_path / 'out'}"]
-    assert main(["reproduce", *arguments, *where]) == 1
+    assert main(["reproduce", *arguments, *where]) == code
     said = capsys.readouterr()
     for word in words:
         assert word in said.out + said.err

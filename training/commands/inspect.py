@@ -1,11 +1,12 @@
-"""`python -m training look`."""
+"""`python -m training inspect`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from training.commands import add_data, add_nets
+from training.commands import options as shared
+from training.common.errors import UsageError
 
 # what: number of test images seen unless --images says another
 IMAGES = {"responses": 1000, "gradients": 128, "gradcam": 12, "neighbours": 2000}
@@ -20,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "class is seen; neighbours: images whose features are nearest; course: gradients over a "
         "run of `train --record-gradients`",
     )
-    add_nets(parser)
-    add_data(parser)
+    shared.add_nets(parser)
+    shared.add_dataset(
+        parser,
+        default="digits",
+        help="its test images are seen; of imagenet2012 its validation images",
+    )
     counts = ", ".join(f"{what} {count}" for what, count in IMAGES.items())
     parser.add_argument("--images", type=int, help=f"test images seen (default: {counts})")
     parser.add_argument("--layer", help="gradcam: the layer to look at (default: the last map)")
@@ -33,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("looks"),
+        default=Path("inspection"),
         metavar="DIR",
         help="where the picture WHAT.png and the numbers WHAT.csv go",
     )
@@ -41,33 +46,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     if (options.what == "course") != (options.run_directory is not None):
-        raise ValueError("`look course` takes --run DIR, and no other look does.")
+        raise UsageError("`inspect course` takes --run DIR, and nothing else does.")
     out = options.out / options.what
     for path in (out.with_suffix(".png"), out.with_suffix(".csv")):
         if path.exists():
             raise FileExistsError(f"{path} exists already: give another --out.")
     options.out.mkdir(parents=True, exist_ok=True)
 
-    from training.data import datasets, probes
+    from training.data import probes
     from training.evaluation import inspection
-    from training.models import model_files, trained_model
+    from training.models import model_files
 
     if options.what == "course":
         inspection.course(options.run_directory, out)
         print(out.with_suffix(".png"))
         return
-    names = trained_model.read_labels(options.labels) if options.labels else None
-    given = model_files.load(
-        options.model, options.network, options.weights, options.preprocessing, names
-    )
+    given = shared.load_nets(options)
     if options.what in ("gradcam", "neighbours") and len(given) > 1:
-        raise ValueError(f"`look {options.what}` is into one net; given {len(given)}.")
-    dataset = model_files.with_classes(
-        datasets.load(options.dataset, options.data_dir), given[0].labels
-    )
+        raise UsageError(f"`inspect {options.what}` takes one net; given {len(given)}.")
+    dataset = model_files.with_classes(shared.load_dataset(options), given[0].labels)
     size = given[0].resizing.crop
     if any(net.resizing.crop != size for net in given):
-        raise ValueError("Nets are looked into with the same images; these take several sizes.")
+        raise ValueError("Nets are compared on the same images; these nets take several sizes.")
     count = IMAGES[options.what] if options.images is None else options.images
     images, labels = probes.images(dataset.test, count, size)
     models = dict(zip(model_files.names(given), (net.model for net in given), strict=True))

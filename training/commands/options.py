@@ -1,0 +1,167 @@
+"""The options that several commands share, each declared once, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.common.errors import UsageError, arguments
+from training.config import catalogue, recipes
+
+if TYPE_CHECKING:
+    from training.data.splits import Dataset
+    from training.models.trained_model import ServedModel
+
+# The names of `keras_resnet.preprocessing.CONVENTIONS`, whose import would bring Keras along; a
+# test holds them equal.
+CONVENTIONS = ("caffe", "torch", "cifar10")
+
+RECIPES = f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields"
+SOURCES = "; ".join(f"{name}: {facts.source}" for name, facts in catalogue.DATASETS.items())
+
+Parser = argparse.ArgumentParser | argparse._ArgumentGroup
+
+
+def add_dataset(parser: Parser, help: str, default: str | None = None) -> None:
+    """`--dataset` and `--data-dir`, as `datasets.load` takes them."""
+    parser.add_argument("--dataset", choices=catalogue.NAMES, default=default, help=help)
+    add_data_dir(parser)
+
+
+def add_data_dir(parser: Parser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where the data set lies (default: TFDS_DATA_DIR, else TFDS's own directory); of the "
+        "data set `folder`, the directory of its class folders",
+    )
+
+
+def load_dataset(options: argparse.Namespace) -> Dataset:
+    """The data set that `--dataset` and `--data-dir` name.
+
+    Raises:
+        UsageError: If a folder's directory is not given.
+        OSError: If the data are missing or unreadable.
+    """
+    from training.data import datasets
+
+    if options.dataset == "folder" and options.data_dir is None:
+        raise UsageError("--dataset folder needs --data-dir, the directory of its class folders.")
+    return datasets.load(options.dataset, options.data_dir)
+
+
+def add_recipe(parser: Parser, help: str) -> None:
+    """`--recipe` and `--set`."""
+    parser.add_argument("--recipe", metavar="NAME|FILE", help=help)
+    add_overrides(parser)
+
+
+def add_overrides(parser: Parser) -> None:
+    """`--set KEY=VALUE`, as `recipes.override` takes them."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a recipe field, e.g. --set epochs=3; may be given several times",
+    )
+
+
+def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
+    """Which trained nets, as `load_nets` reads them.
+
+    Args:
+        parser: The command's.
+        several: Whether `--model` takes more than one file.
+    """
+    group = parser.add_argument_group("nets" if several else "net")
+    what = "model.keras files, such as `train` writes" if several else "a model.keras of `train`"
+    more: dict[str, Any] = {"nargs": "+", "default": []} if several else {}
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help=what + ("; several are evaluated together" if several else ""),
+        **more,
+    )
+    group.add_argument("--network", help="a network's name, with --weights")
+    group.add_argument(
+        "--weights", metavar="NAME|FILE", help="published weights, or a file, for --network"
+    )
+    add_input_options(group)
+
+
+def add_input_options(group: Parser) -> None:
+    """What a model file may not say by itself: `--preprocessing` and `--labels`."""
+    group.add_argument(
+        "--preprocessing",
+        choices=CONVENTIONS,
+        help="what a weights file or model needs of its input; published weights say so themselves",
+    )
+    group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
+
+
+def load_nets(options: argparse.Namespace) -> list[ServedModel]:
+    """The nets that `add_nets` asked for.
+
+    Raises:
+        UsageError: If neither files nor a network with weights are given, or both.
+        ValueError: If the nets' classes differ, or a file is damaged.
+        OSError: If a file cannot be read.
+    """
+    files = [options.model] if isinstance(options.model, Path) else options.model or []
+    if bool(files) == bool(options.network or options.weights):
+        raise UsageError("Give --model FILE.keras, or --network NAME with --weights NAME|FILE.")
+    if bool(options.network) != bool(options.weights):
+        raise UsageError("--network and --weights go together.")
+
+    from keras_resnet import architectures
+    from training.models import model_files, trained_model
+
+    if options.network:
+        with arguments():
+            architectures.get(options.network)
+    labels = None if options.labels is None else trained_model.read_labels(options.labels)
+    return model_files.load(files, options.network, options.weights, options.preprocessing, labels)
+
+
+def add_model_base(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base",
+        type=Path,
+        default=Path("savedmodels"),
+        metavar="DIR",
+        help="TF Serving's model base: a folder of models, each a folder of numbered versions",
+    )
+
+
+def add_served_label(parser: argparse.ArgumentParser) -> None:
+    """The served model's NAME, and its `--label`."""
+    parser.add_argument("name", metavar="NAME", help="the served model")
+    parser.add_argument("--label", default="stable", help="stable, canary, or one of your own")
+
+
+def add_execution(parser: Parser, strategies: tuple[str, ...], checkpoint_steps: int) -> None:
+    """How a run is carried out: `--deterministic`, `--checkpoint-steps`, `--strategy`."""
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="compute the same bits each time on the same machine, somewhat slower",
+    )
+    parser.add_argument(
+        "--checkpoint-steps",
+        type=int,
+        default=checkpoint_steps,
+        metavar="STEPS",
+        help="steps between two checkpoints within an epoch; every epoch ends with one too",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=strategies,
+        default="auto",
+        help="one device; all GPUs of this machine; the machines named by TF_CONFIG or Slurm; "
+        "auto takes what there is",
+    )
