@@ -250,9 +250,9 @@ def server(folder: Path, truncate: bool = False) -> Iterator[tuple[str, list[str
         running.shutdown()
 
 
-def tiny_row(url: str, file: Path, algorithm: str = "md5") -> published.Row:
+def tiny_row(url: str, file: Path, algorithm: str = "md5") -> published.PublishedWeights:
     digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
-    return published.Row(
+    return published.PublishedWeights(
         name="test",
         network="resnet20",
         origin=replace(published.CAFFE, url=url, classes=10),
