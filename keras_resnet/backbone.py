@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_resnet import analysis, architectures, resnet
+from keras_resnet import architectures, resnet
 from keras_resnet import weights as weight_files
 from keras_resnet.architectures import Architecture
-from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import loops, walk
 from keras_resnet.weights import PublishedWeights
 
 STAGE = re.compile(r"conv(\d+)_")  # of our layers and of the nested models of very deep nets
@@ -146,7 +146,7 @@ def freeze(model: keras.Model, stages: int = 0, batch_norm: bool = False) -> Non
     Raises:
         ValueError: If `stages` is no such number, or no layer is one of ours.
     """
-    ours = [(layer, stage) for layer in analysis.walk(model) if (stage := _stage(layer))]
+    ours = [(layer, stage) for layer in walk(model) if (stage := _stage(layer))]
     if not ours:
         raise ValueError(f"{model.name} has no layers of a network of keras_resnet.")
     last = max(stage for _, stage in ours)
@@ -155,7 +155,7 @@ def freeze(model: keras.Model, stages: int = 0, batch_norm: bool = False) -> Non
             f"{model.name} has conv1 to conv{last}_x: give a whole number of stages from 0 (none) "
             f"to {last} (all); given {stages!r}."
         )
-    if batch_norm and any(isinstance(layer, ScannedBlocks) for layer, _ in ours):
+    if batch_norm and loops(model):
         raise ValueError(
             f"{model.name} was built with scan=True, and has batch norms that cannot be frozen by "
             "themselves: build it without."

@@ -107,16 +107,10 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=self.block.model.output.dtype)
 
-    @property
-    def batch_norms(self) -> list[StackedBatchNorm]:
-        """The block's, each standing for that of every block."""
-        names = [name for name, _ in self.block.variables]
-        stacks = dict(zip(names, self.stacks, strict=True))
-        return [
-            StackedBatchNorm(layer, stacks[f"{bn}/moving_mean"], stacks[f"{bn}/moving_variance"])
-            for bn, layer in self.block.named_layers
-            if isinstance(layer, layers.BatchNormalization)
-        ]
+    def stack_of(self, variable: keras.Variable) -> keras.Variable:
+        """The values that a variable of `block` has in every block, (count, ...)."""
+        own = [one for _, one in self.block.variables]
+        return next(s for one, s in zip(own, self.stacks, strict=True) if one is variable)
 
     def block_arrays(self) -> dict[str, np.ndarray]:
         """The weights of the blocks written out: `{"conv2_block2_1_conv/kernel": ...}`."""

@@ -14,8 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import analysis
-from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import loops, walk
 
 LOGGER = logging.getLogger("keras_resnet")
 
@@ -31,8 +30,8 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
         key: np.array(keras.ops.convert_to_numpy(variable))
         for key, variable in _variables(model).items()
     }
-    for stage in _stages(model):
-        found |= stage.block_arrays()
+    for loop in loops(model):
+        found |= loop.block_arrays()
     return found
 
 
@@ -104,21 +103,17 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
     for key, variable in _variables(model).items():
         if key in shapes:
             variable.assign(fitting[key])
-    for stage in _stages(model):
-        stage.assign_blocks(fitting)
+    for loop in loops(model):
+        loop.assign_blocks(fitting)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
     return {
         f"{layer.name}/{variable.name}": variable
-        for layer in analysis.walk(model)
+        for layer in walk(model)
         if LAYERS.fullmatch(layer.name)
         for variable in layer.weights
     }
-
-
-def _stages(model: keras.Model) -> list[ScannedBlocks]:
-    return [layer for layer in analysis.walk(model) if isinstance(layer, ScannedBlocks)]
 
 
 def _adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -8,19 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import ScannedBlocks, analysis
 from keras_resnet.scan.scanned_blocks import StackedBatchNorm
-
-
-def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization | StackedBatchNorm]:
-    """In order; one of a loop stands for that of each of its blocks."""
-    found: list[keras.layers.BatchNormalization | StackedBatchNorm] = []
-    for layer in analysis.walk(model):
-        if isinstance(layer, ScannedBlocks):
-            found += layer.batch_norms
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            found.append(layer)
-    return found
+from keras_resnet.scan.visitor import batch_norms
 
 
 def recompute(model: keras.Model, batches: Iterable[Any]) -> int:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import keras_resnet
 from keras_resnet import analysis
+from keras_resnet.scan import visitor
 from training.models.fused_batch_norm import FusedBatchNormalization, fused
 from training.models.gradient_checkpointing import rematerialized
-from training.trainer.backends import distribution
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(1, 2, size=(6, 8, 8, 3)).astype("f4")
@@ -101,7 +101,7 @@ def test_a_layer_is_the_formula_in_numpy(shape, momentum, epsilon, offset):
 )
 def test_two_steps_have_the_same_losses_gradients_and_statistics(fields):
     plain, other = network(**fields), fused(network(**fields))
-    norms = distribution.batch_norms(other)
+    norms = visitor.batch_norms(other)
     assert norms
     assert all(type(norm) is FusedBatchNormalization for norm in norms)
     assert_trains_alike(plain, other)
@@ -127,10 +127,10 @@ def test_with_recomputed_blocks():
 def test_a_frozen_layer_is_inference():
     plain, other = network(), fused(network())
     for model in (plain, other):
-        for norm in distribution.batch_norms(model):
+        for norm in visitor.batch_norms(model):
             norm.trainable = False
     assert_trains_alike(plain, other)
-    for norm in distribution.batch_norms(other):
+    for norm in visitor.batch_norms(other):
         np.testing.assert_array_equal(norm.moving_mean.numpy(), 0)
 
 
@@ -143,7 +143,7 @@ def test_names_weights_and_order_stay_in_a_net_in_sections():
         assert a.path == b.path
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     assert other.name == plain.name
-    assert all(type(n) is FusedBatchNormalization for n in distribution.batch_norms(other))
+    assert all(type(n) is FusedBatchNormalization for n in visitor.batch_norms(other))
 
 
 def test_what_the_kernel_does_not_cover_stays():

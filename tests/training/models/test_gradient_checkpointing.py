@@ -15,7 +15,7 @@ from launch import CHECKOUT, finish, last_checkpoint, start
 import keras_resnet
 from keras_resnet import analysis
 from training.config import recipes
-from training.models.gradient_checkpointing import RecomputedUnit, rematerialized
+from training.models.gradient_checkpointing import RecomputedBlock, rematerialized
 from training.trainer.train import Job, train
 
 IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 8, 8, 3)).astype("f4")
@@ -71,7 +71,7 @@ def test_two_steps_have_the_same_outputs_losses_gradients_and_statistics(policy,
     request.addfinalizer(lambda: keras.config.set_dtype_policy("float32"))
     keras.config.set_dtype_policy(policy)
     plain, recomputed = network(**fields), rematerialized(network(**fields))
-    assert sum(isinstance(layer, RecomputedUnit) for layer in recomputed.layers) == 3
+    assert sum(isinstance(layer, RecomputedBlock) for layer in recomputed.layers) == 3
     steps = [training(plain), training(recomputed)]
     for _ in range(2):
         (loss, gradients), (loss_again, gradients_again) = (step(IMAGES) for step in steps)

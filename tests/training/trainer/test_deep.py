@@ -9,7 +9,8 @@ import tensorflow as tf
 from launch import finish, start
 
 import keras_resnet
-from keras_resnet import ScannedBlocks, cifar_architecture
+from keras_resnet import cifar_architecture
+from keras_resnet.scan import visitor
 from training.config import recipes
 from training.models import batch_norm_statistics, networks
 from training.models.fused_batch_norm import fused
@@ -33,10 +34,6 @@ def network(scan: bool) -> keras.Model:
     return keras_resnet.CifarResNet(20, input_shape=(8, 8, 3), scan=scan)
 
 
-def stages(model: keras.Model) -> list[ScannedBlocks]:
-    return [layer for layer in model.layers if isinstance(layer, ScannedBlocks)]
-
-
 @pytest.mark.parametrize(
     ("depth", "settings", "expected"),
     [
@@ -54,8 +51,10 @@ def test_nets_beyond_200_layers_run_their_blocks_in_loops(depth, settings, expec
 
 def test_the_network_in_training_keeps_its_loops():
     model = fused(rematerialized(network(scan=True)))
-    assert [stage.name for stage in stages(model)] == [f"conv{i}_blocks2to3" for i in (2, 3, 4)]
-    assert all(stage.rematerialize for stage in stages(model))
+    assert [loop.name for loop in visitor.loops(model)] == [
+        f"conv{i}_blocks2to3" for i in (2, 3, 4)
+    ]
+    assert all(stage.rematerialize for stage in visitor.loops(model))
 
 
 def test_exact_statistics_are_those_of_the_net_written_out():
@@ -69,17 +68,17 @@ def test_exact_statistics_are_those_of_the_net_written_out():
         )
     again = network(scan=False)
     keras_resnet.copy_weights(scanned, again)
-    assert len(batch_norm_statistics.batch_norms(plain)) == 19
+    assert len(visitor.batch_norms(plain)) == 19
     for ours, theirs in zip(
-        batch_norm_statistics.batch_norms(plain),
-        batch_norm_statistics.batch_norms(again),
+        visitor.batch_norms(plain),
+        visitor.batch_norms(again),
         strict=True,
     ):
         for name in ("moving_mean", "moving_variance"):
             expected = getattr(ours, name).numpy()
             atol = 1e-5 * np.abs(expected).max()
             np.testing.assert_allclose(getattr(theirs, name).numpy(), expected, 1e-4, atol)
-    assert {layer.momentum for layer in batch_norm_statistics.batch_norms(scanned)} == {0.9}
+    assert {layer.momentum for layer in visitor.batch_norms(scanned)} == {0.9}
 
 
 def test_statistics_over_several_devices_are_refused():
@@ -100,7 +99,7 @@ def test_a_run_ends_in_the_same_plain_model(tmp_path):
     load = keras.models.load_model
     plain, again = (load(run.model_file, compile=False) for run in (expected, actual))
     assert [layer.name for layer in again.layers] == [layer.name for layer in plain.layers]
-    assert not stages(again)
+    assert not visitor.loops(again)
     for weight, other in zip(plain.weights, again.weights, strict=True):
         np.testing.assert_allclose(other.numpy(), weight.numpy(), rtol=2e-3, atol=2e-4)
 

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.scan.scanned_blocks import StackedBatchNorm
-from training.models.batch_norm_statistics import batch_norms
+from keras_resnet.scan.visitor import batch_norms
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 LOOPS_CANNOT_SYNCHRONIZE = (
