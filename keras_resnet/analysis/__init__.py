@@ -1,7 +1,8 @@
-"""What a network costs, and looks into a trained one: each a function that returns arrays.
+"""What a network costs, and what a trained one responds to: functions that return arrays.
 
-Any functional model of this package will do: plain and residual nets, folded ones, those deeper
-than 200 layers, with or without the mean subtracted in front, on every backend.
+They take plain and residual nets, folded and scanned ones, and what users build of them: a net
+behind layers of their own, inside another functional or `Sequential` model, with another
+classifier; on every backend. They see what `predict` sees: random layers are the identity.
 """
 
 from keras_resnet.analysis.cost import multiply_adds, parameters

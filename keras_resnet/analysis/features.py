@@ -1,4 +1,4 @@
-"""What a net sees as alike: its pooled features, and the nearest among them."""
+"""Which images a net takes for similar: their pooled features, and the nearest among them."""
 
 from __future__ import annotations
 
@@ -13,34 +13,39 @@ QUERIES_AT_ONCE = 256
 
 
 class Neighbours(NamedTuple):
-    """The nearest of some vectors, most similar first."""
+    """The nearest gallery vectors of each query, most similar first."""
 
     indices: np.ndarray  # (queries, k)
-    similarities: np.ndarray  # (queries, k) cosine of the angle, -1 to 1
+    similarities: np.ndarray  # (queries, k), the cosine of the angle, -1 to 1
 
 
 def features(model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE) -> np.ndarray:
-    """What the classifier sees of each image, the output of `avg_pool`: float32 (N, D).
+    """The classifier's input for each image, which is the output of `avg_pool`: float32 (N, D).
 
     Args:
-        model: A functional model with a dense classifier.
-        images: As of `layer_responses`.
-        batch_size: Of an array.
+        model: A functional or `Sequential` model, nested or not, with a dense classifier.
+        images: An array (N, H, W, C), or batches of images as `layer_responses` takes them.
+        batch_size: Number of images in a batch of an array.
 
     Raises:
-        ValueError: If the model has no such classifier, or there are no images.
+        ValueError: If the model does not end in such a classifier, or there are no images.
     """
-    seen = graph.input_of(model, graph.classifier(model))
-    body = keras.Model(model.inputs[0], seen, name=model.name)
-    found = [body.predict_on_batch(batch) for batch in graph.batches(images, batch_size)]
+    steps = graph.path_to_classifier(model)
+    parts = [(step.graph.inputs[0], graph.input_of(*step)) for step in steps]
+    bodies = [keras.Model(x, y, name=model.name) for x, y in parts if x is not y]
+    found = []
+    for batch in graph.batches(images, batch_size):
+        for body in bodies:
+            batch = body.predict_on_batch(batch)
+        found.append(batch)
     return np.concatenate(found).astype(np.float32)
 
 
 def nearest(queries: np.ndarray, gallery: np.ndarray, k: int = 5) -> Neighbours:
     """The `k` vectors of `gallery` at the smallest angles to each query.
 
-    A zero vector is as far from everything as a right angle. Of equally similar ones the first in
-    the gallery comes first.
+    The similarity to a zero vector is 0, that of a right angle. Equally similar vectors come in the
+    gallery's order.
 
     Args:
         queries: (Q, D).

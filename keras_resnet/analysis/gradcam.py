@@ -1,4 +1,4 @@
-"""Where in an image a class is seen: Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391)."""
+"""Grad-CAM, the places of an image that speak for a class (Selvaraju et al. 2017, 1610.02391)."""
 
 from __future__ import annotations
 
@@ -8,55 +8,61 @@ import keras
 import numpy as np
 
 from keras_resnet.analysis import graph
-from keras_resnet.blocks import channel_axis
 
 
 class ClassActivation(NamedTuple):
-    """Maps of where a class is seen."""
+    """Maps of the places that speak for a class."""
 
     maps: np.ndarray  # (N, h, w) from 0 to 1, of the feature map's size
-    classes: np.ndarray  # (N,) whose they are
+    classes: np.ndarray  # (N,), the class of each map
 
 
 def grad_cam(
     model: keras.Model, images: Any, classes: Any = None, layer: str | None = None
 ) -> ClassActivation:
-    """The channels of a feature map, each times the mean gradient of a class's score, added up.
+    """The sum of a feature map's channels, each times the mean gradient of a class's score.
 
-    The score is that before the softmax; negative sums count as zero. Each map is divided by its
-    maximum; where nothing speaks for the class it is zero. Of the last map, followed by global
+    The score is taken before the softmax; negative sums count as zero. Each map is divided by its
+    maximum; where nothing speaks for the class it is zero. For the last map, followed by global
     average pooling and one dense layer, this is the class activation map of Zhou et al. 2016
-    (arXiv 1512.04150).
+    (arXiv 1512.04150). As in `predict`, random layers such as `RandomFlip` are the identity.
 
     Args:
-        model: A functional model with a dense classifier, of logits or probabilities.
+        model: A functional or `Sequential` model, nested or not, with a dense classifier of logits
+            or probabilities.
         images: One batch as the model takes it, (N, H, W, C).
         classes: The class of each image, (N,). Default: the most probable.
-        layer: Name of the layer whose map it is. Default: the one before the global pooling.
+        layer: Name of the layer whose feature map is taken. Default: the layer before the last
+            global average pooling.
 
     Raises:
-        ValueError: If the model has no such classifier or layer, or the classes do not fit.
+        ValueError: If the model does not end in such a classifier, has no such layer, or the
+            classes do not fit.
     """
-    head, target = graph.classifier(model), _target(model, layer)
-    x = keras.ops.convert_to_tensor(images, model.inputs[0].dtype)
+    head = graph.path_to_classifier(model)[-1].operation
+    target, data_format = _before_pooling(model) if layer is None else _named(model, layer)
+    x = graph.images_of(model, images)
+    seen: dict[str, Any] = {}
 
-    def look(added: Any) -> tuple[Any, Any]:
-        """The feature map and the class scores, with `added` to the map."""
-        seen: dict[str, Any] = {}
+    def map_and_scores(added: Any) -> tuple[Any, Any]:
+        """The feature map, and the class scores with `added` to the map."""
+        seen.clear()
 
         def tap(operation: Any, inputs: tuple[Any, ...], outputs: Any) -> Any:
-            if operation is target:
-                seen["map"] = outputs
-                return outputs + added
             if operation is head:
                 seen["scores"] = keras.ops.matmul(inputs[0], head.kernel)  # a bias has no gradient
-            return outputs
+            if operation is not target:
+                return outputs
+            if "map" in seen:
+                raise ValueError(f"{model.name} applies {target.name} more than once.")
+            seen["map"] = outputs
+            return outputs + added
 
         graph.run(model, x, tap)
         return seen["map"], seen["scores"]
 
     with graph.no_gradients():
-        features, scores = look(0.0)
+        features, scores = map_and_scores(0.0)
     if classes is None:
         bias = keras.ops.convert_to_numpy(head.bias) if head.use_bias else 0.0
         classes = (keras.ops.convert_to_numpy(scores) + bias).argmax(axis=1)
@@ -67,26 +73,47 @@ def grad_cam(
         )
     chosen = keras.ops.one_hot(classes, head.units, dtype=scores.dtype)
     (gradients,) = graph.gradient(
-        lambda added: keras.ops.sum(look(added[0])[1] * chosen),
+        lambda added: keras.ops.sum(map_and_scores(added[0])[1] * chosen),
         [keras.ops.zeros_like(features)],
     )
-    # (N, h, w, C)
-    a, g = (np.moveaxis(_float64(one), channel_axis(), -1) for one in (features, gradients))
+    a, g = _float64(features), _float64(gradients)  # (N, h, w, C)
+    if data_format == "channels_first":
+        a, g = np.moveaxis(a, 1, -1), np.moveaxis(g, 1, -1)
     maps = np.maximum(np.einsum("nhwc,nc->nhw", a, g.mean(axis=(1, 2))), 0)
     most = maps.max(axis=(1, 2), keepdims=True)
     return ClassActivation(np.divide(maps, most, out=np.zeros_like(maps), where=most > 0), classes)
 
 
-def _target(model: Any, name: str | None) -> Any:
-    if name is None:
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.GlobalAveragePooling2D):
-                return graph.input_of(model, layer)._keras_history.operation
-        raise ValueError(f"{model.name} has no global average pooling: name the layer to look at.")
-    for layer in graph.walk(model):
-        if layer.name == name and len(layer.output.shape) == 4:
-            return layer
-    raise ValueError(f"{model.name} has no layer {name!r} that gives a feature map.")
+def _before_pooling(model: Any) -> tuple[Any, str]:
+    """The operation before the last global average pooling, and the data format of its outputs."""
+    poolings = [
+        node
+        for node in graph.nodes(model)
+        if isinstance(node.operation, keras.layers.GlobalAveragePooling2D)
+    ]
+    if not poolings:
+        raise ValueError(
+            f"{model.name} has no GlobalAveragePooling2D: name the layer whose map to take."
+        )
+    last = poolings[-1]
+    return last.input_tensors[0]._keras_history.operation, last.operation.data_format
+
+
+def _named(model: Any, name: str) -> tuple[Any, str | None]:
+    """The operation of that name, and the data format of its outputs.
+
+    A ReLU has no data format of its own; it has that of the nearest convolution before it, or
+    else of the first one behind it.
+    """
+    target = data_format = None
+    for node in graph.nodes(model):
+        if target is None or data_format is None:
+            data_format = getattr(node.operation, "data_format", data_format)
+        if target is None and node.operation.name == name and len(node.outputs[0].shape) == 4:
+            target = node.operation
+    if target is None:
+        raise ValueError(f"{model.name} has no layer {name!r} that gives a feature map.")
+    return target, data_format
 
 
 def _float64(tensor: Any) -> np.ndarray:

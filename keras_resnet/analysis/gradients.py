@@ -1,4 +1,4 @@
-"""How strong a training signal reaches each layer."""
+"""How strong a gradient reaches each layer."""
 
 from __future__ import annotations
 
@@ -20,42 +20,47 @@ class GradientNorms(NamedTuple):
 
 
 def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorms:
-    """The gradient of the mean cross-entropy of one batch, layer by layer; `model` stays as it is.
+    """The gradient of one batch's mean cross-entropy, layer by layer; the model is not changed.
 
-    Batch norm uses the batch's statistics, as a training step does. Weight decay is no part of it.
+    Batch norm uses the batch's statistics, as in a training step. Random layers, such as
+    `RandomFlip` and `Dropout`, are the identity, so that two calls agree. Weight decay is left out.
 
     Args:
-        model: A functional model with a dense classifier, of logits or probabilities.
+        model: A functional or `Sequential` model, nested or not, with a dense classifier of logits
+            or probabilities.
         images: One batch as the model takes it, (N, H, W, C).
         labels: Classes (N,), whole numbers.
 
     Raises:
-        ValueError: If the model has no such classifier or no trainable kernel, has layers within
-            layers, or labels do not fit.
+        ValueError: If the model does not end in such a classifier or has no trainable kernel, if a
+            layer hides a layer with a kernel, or if the labels do not fit.
     """
-    head = graph.classifier(model)
+    head = graph.path_to_classifier(model)[-1].operation
     labels = np.asarray(labels)
     if labels.shape != (len(images),) or not (labels < head.units).all() or labels.min() < 0:
         raise ValueError(
             f"labels are {len(images)} classes from 0 to {head.units - 1}; given shape "
             f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
         )
-    body = keras.Model(
-        model.inputs[0], graph.input_of(model, head), name=model.name
-    )  # the same layers
     kernels = [one for one in _kernels(model) if one[0].trainable]
     if not kernels:
         raise ValueError(f"{model.name} has no trainable kernel.")
-    x = keras.ops.convert_to_tensor(images, model.inputs[0].dtype)
-    fixed = [variable.value for variable in body.non_trainable_variables]
+    x = graph.images_of(model, images)
 
     def loss(values: list[Any]) -> Any:
-        given = {id(kernel): value for (kernel, _), value in zip(kernels, values, strict=True)}
-        trainable = [given.get(id(v), v.value) for v in body.trainable_variables]
-        features, _ = body.stateless_call(trainable, fixed, x, training=True)
-        scores = keras.ops.matmul(features, given.get(id(head.kernel), head.kernel.value))
-        if head.use_bias:
-            scores = scores + head.bias
+        seen: dict[str, Any] = {}
+
+        def tap(operation: Any, inputs: tuple[Any, ...], outputs: Any) -> Any:
+            if operation is head:
+                seen["features"] = inputs[0]
+            return outputs
+
+        given = [(kernel, value) for (kernel, _), value in zip(kernels, values, strict=True)]
+        with keras.StatelessScope(given):  # in which moving statistics stay, too
+            graph.run(model, x, tap, _batch_norm_in_training, block_by_block=False)
+            scores = keras.ops.matmul(seen["features"], head.kernel)
+            if head.use_bias:
+                scores = scores + head.bias
         return keras.ops.mean(
             keras.ops.sparse_categorical_crossentropy(labels, scores, from_logits=True)
         )
@@ -72,8 +77,15 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
     return GradientNorms(tuple(names[i] for i in places), np.array(norms)[places])
 
 
+def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls an operation as `predict` does, but batch norms as a training step does."""
+    if isinstance(operation, keras.layers.BatchNormalization | ScannedBlocks):
+        return operation(*args, **{**kwargs, "training": True})
+    return graph.at_inference(operation, args, kwargs)
+
+
 def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
-    """Every kernel with its layer's name; the stacked kernels of a `ScannedBlocks` with several."""
+    """Yields each kernel with its layer's name; the stacked kernels of a `ScannedBlocks` have several."""
     for layer in graph.walk(model):
         if isinstance(layer, ScannedBlocks):
             named = zip(layer.block.variables, layer.stacks, strict=True)
@@ -83,12 +95,15 @@ def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
                     yield stack, [f"{block}_{ending}" for block in layer.block_names()]
         elif getattr(layer, "kernel", None) is not None:
             yield layer.kernel, [layer.name]
-        elif any(True for _ in layer._flatten_layers(include_self=False)):
-            raise ValueError(f"{layer.name} has layers inside it, whose gradients are not seen.")
+        elif any(hasattr(inner, "kernel") for inner in graph.layers_inside(layer)):
+            raise ValueError(
+                f"{layer.name} ({type(layer).__name__}) has layers inside it, whose gradients "
+                "gradient_norms cannot name."
+            )
 
 
 def _layer_order(model: keras.Model) -> Iterator[str]:
-    """Names of the layers from input to output, block by block in a `ScannedBlocks`."""
+    """Yields the layers' names from input to output, block by block in a `ScannedBlocks`."""
     for layer in graph.walk(model):
         if isinstance(layer, ScannedBlocks):
             endings = [ending for ending, _ in layer.block.named_layers]

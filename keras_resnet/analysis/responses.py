@@ -1,4 +1,4 @@
-"""How strongly each layer responds: Fig. 7 of the paper."""
+"""How strongly each layer responds (Fig. 7 of the paper)."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ class Responses(NamedTuple):
 def layer_responses(
     model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE
 ) -> Responses:
-    """The standard deviation of the response of every 3x3 layer: Fig. 7, top; bottom: sorted.
+    """The standard deviation of the response of every 3x3 layer: the upper half of Fig. 7.
 
-    A layer's response is what its batch norm gives, before the non-linearity or the addition, at
-    inference. Where a convolution has no batch norm, as in a folded net, it is the convolution's
-    own output, which is the same. The deviation is over all images, positions and channels, its
-    moments merged batch by batch in float64 (Chan, Golub and LeVeque 1983). 1x1 convolutions do
-    not count, as in the paper, nor does the 7x7 of the ImageNet nets.
+    A layer's response is the output of its batch norm, before the non-linearity or the addition,
+    at inference: random layers such as `RandomFlip` are the identity. Where a convolution has no
+    batch norm, as in a folded net, its own output is the response. The deviation is over all
+    images, positions and channels; its moments are merged batch by batch in float64 (Chan, Golub
+    and LeVeque 1983). As in the paper, 1x1 convolutions do not count; nor does the 7x7 convolution
+    of the ImageNet nets.
 
     Args:
-        model: A functional model; nested ones are gone through.
+        model: A functional or `Sequential` model, nested or not.
         images: As the model takes them: an array (N, H, W, C), or any iterable of batches, such as
-            a `tf.data.Dataset`; of tuples such as (images, labels) the first item counts.
-        batch_size: Of an array. Memory is that of one batch.
+            a `tf.data.Dataset`; from tuples such as (images, labels) the first item is taken.
+        batch_size: Number of images in a batch of an array, which bounds the memory.
 
     Returns:
         Names and deviations. `np.sort(stds)[::-1]` is the lower half of the figure.
 
     Raises:
-        ValueError: If the model has no 3x3 convolution or one with a non-linearity inside, has
-            layers within layers, is not functional, or there are no images.
+        ValueError: If the model has no 3x3 convolution, applies one more than once, has one with a
+            non-linearity or one hidden inside a layer, or if there are no images.
     """
-    responding = list(_responding(model))
+    responding = list(_responding(graph.functional(model)))
     if not responding:
         raise ValueError(f"{model.name} has no 3x3 convolution.")
     moments = {name: (0, 0.0, 0.0) for _, name in responding}
     names_of: dict[int, list[str]] = {}
     for layer, name in responding:
         names_of.setdefault(layer, []).append(name)
-    coming: dict[int, Iterator[str]] = {}  # names of what a layer, by its id, gives next
+    coming: dict[int, Iterator[str]] = {}  # by a layer's id: the names of its next outputs
 
     def tap(operation: Any, inputs: tuple[Any, ...], outputs: Any) -> Any:
         if id(operation) in coming:
@@ -62,46 +63,55 @@ def layer_responses(
     with graph.no_gradients():
         for batch in graph.batches(images, batch_size):
             coming = {layer: iter(names) for layer, names in names_of.items()}
-            graph.run(model, keras.ops.convert_to_tensor(batch, model.inputs[0].dtype), tap)
+            graph.run(model, graph.images_of(model, batch), tap)
     stds = [np.sqrt(squares / count) for count, _, squares in moments.values()]
     return Responses(tuple(moments), np.array(stds))
 
 
 def _responding(model: Any) -> Iterator[tuple[int, str]]:
-    """Ids of the layers whose outputs are responses and names of their convolutions, in order.
+    """Yields ids of the layers whose outputs are responses, with names of their convolutions.
 
-    The layers of a `ScannedBlocks` come again for each of its blocks, with the block's names.
+    The layers of a `ScannedBlocks` are repeated for each of its blocks, with the blocks' names.
     """
     calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}
-    makers: dict[int, Any] = {}  # of a convolution's output, by the id of the convolution
+    made: dict[int, list[Any]] = {}  # by an operation's id: its outputs
     for node in calls:
         for x in node.input_tensors:
             users.setdefault(id(x), []).append(node.operation)
-        makers[id(node.operation)] = node.outputs[0]
+        made.setdefault(id(node.operation), []).append(node.outputs[0])
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _responding(layer)
+        if graph.is_graph(layer):
+            yield from _responding(graph.functional(layer))
         elif isinstance(layer, ScannedBlocks):
             of_block = list(_responding(layer.block.model))
             for block in layer.block_names():
                 for responding, name in of_block:
                     yield responding, name.replace(layer.block.model.name, block)
-        elif isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (3, 3):
+        elif _is_3x3(layer):
             if layer.activation is not keras.activations.linear:
                 raise ValueError(
                     f"{layer.name} has the activation {layer.activation.__name__!r} inside, so that"
-                    " its response before the non-linearity is not to be had."
+                    " its response before the non-linearity cannot be had."
                 )
-            behind = users.get(id(makers[id(layer)]), [])
+            if len(made[id(layer)]) > 1:
+                raise ValueError(f"{model.name} applies {layer.name} more than once.")
+            behind = users.get(id(made[id(layer)][0]), [])
             normed = len(behind) == 1 and isinstance(behind[0], layers.BatchNormalization)
             yield id(behind[0] if normed else layer), layer.name
-        elif any(True for _ in layer._flatten_layers(include_self=False)):
-            raise ValueError(f"{layer.name} has layers inside it, whose responses are not seen.")
+        elif any(_is_3x3(inner) for inner in graph.layers_inside(layer)):
+            raise ValueError(
+                f"{layer.name} ({type(layer).__name__}) has convolutions inside it, whose "
+                "responses cannot be seen."
+            )
+
+
+def _is_3x3(layer: Any) -> bool:
+    return isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (3, 3)
 
 
 def _merged(before: tuple[int, float, float], values: np.ndarray) -> tuple[int, float, float]:
-    """(count, mean, sum of squared deviations) with further values."""
+    """Moments (count, mean, sum of squared deviations) with further values added."""
     count, mean, squares = before
     values = values.astype(np.float64)
     n, batch_mean = values.size, float(values.mean())
