@@ -85,7 +85,7 @@ def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[
 
 
 def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
-    """Yields each kernel with its layer's name; the stacked kernels of a `ScannedBlocks` have several."""
+    """Yields each kernel with its layer's name; a scan's stacked kernels have several names."""
     for layer in graph.walk(model):
         if isinstance(layer, ScannedBlocks):
             named = zip(layer.block.variables, layer.stacks, strict=True)
@@ -103,7 +103,7 @@ def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
 
 
 def _layer_order(model: keras.Model) -> Iterator[str]:
-    """Yields the layers' names from input to output, block by block in a `ScannedBlocks`."""
+    """Yields the layers' names from input to output, block by block in `ScannedBlocks`."""
     for layer in graph.walk(model):
         if isinstance(layer, ScannedBlocks):
             endings = [ending for ending, _ in layer.block.named_layers]

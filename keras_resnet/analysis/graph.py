@@ -91,7 +91,7 @@ def run(
         tap: Sees every operation, and may change its outputs. It sees the operations of a nested
             model first, and then the nested model as one operation.
         call: Executes an operation.
-        block_by_block: Whether the tap sees the operations of a `ScannedBlocks` too, once for each block.
+        block_by_block: Whether the tap sees the operations of `ScannedBlocks` too, for each block.
 
     Returns:
         The model's outputs.

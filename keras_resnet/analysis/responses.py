@@ -71,7 +71,7 @@ def layer_responses(
 def _responding(model: Any) -> Iterator[tuple[int, str]]:
     """Yields ids of the layers whose outputs are responses, with names of their convolutions.
 
-    The layers of a `ScannedBlocks` are repeated for each of its blocks, with the blocks' names.
+    The layers of `ScannedBlocks` are repeated for each of its blocks, with the blocks' names.
     """
     calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}

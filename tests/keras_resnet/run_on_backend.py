@@ -51,6 +51,16 @@ def step(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     return float(model.train_on_batch(images, labels))
 
 
+def behind_random_layers(model: keras.Model) -> keras.Model:
+    """A model in which every look, as `predict`, sees what it sees in `model` itself."""
+    random = [
+        keras.layers.RandomFlip(),
+        keras.layers.RandomRotation(0.4),
+        keras.layers.Dropout(0.9),
+    ]
+    return keras.Sequential([keras.Input(model.input_shape[1:]), *random, model])
+
+
 def looks(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "responses": analysis.layer_responses(model, images).stds,
@@ -72,7 +82,7 @@ def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     before = model.predict_on_batch(images)
     kernel = model.get_layer("conv2_block1_1_conv")
     kernel_before = kernel.get_weights()[0]
-    seen = looks(model, images, labels) if name == LOOKED_INTO else {}
+    seen = looks(behind_random_layers(model), images, labels) if name == LOOKED_INTO else {}
     loss = step(model, images, labels)
     return {
         **seen,
@@ -94,8 +104,12 @@ def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     block = model.get_layer("conv3_block1_out").output.shape
     numbers = {"block_shape": np.array(block[1:])}
     if BACKEND != "tensorflow":  # whose convolutions on a CPU are channels_last
-        images, _ = batch(name)
-        numbers["before"] = model.predict_on_batch(images.transpose(0, 3, 1, 2))
+        images, labels = batch(name)
+        images = images.transpose(0, 3, 1, 2)
+        numbers["before"] = model.predict_on_batch(images)
+        if name == LOOKED_INTO:
+            looked = analysis.grad_cam(model, images, labels, "conv2_block1_out")
+            numbers["activation"] = looked.maps
     return numbers
 
 

@@ -78,10 +78,11 @@ def test_the_step_changed_the_network(numbers, net):
 def test_channels_first_gives_the_same_numbers(numbers, net, backend):
     channels, height, width = numbers[f"{net}/channels_first/block_shape"]
     assert (channels, height, width) == {"cifar8-A": (32, 16, 16), "bottleneck-C": (24, 5, 4)}[net]
-    if backend != "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
-        np.testing.assert_allclose(
-            numbers[f"{net}/channels_first/before"], numbers[f"{net}/float32/before"], atol=1e-5
-        )
+    if backend == "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
+        return
+    for number in ("before", "activation") if net == LOOKED_INTO else ("before",):
+        first, last = numbers[f"{net}/channels_first/{number}"], numbers[f"{net}/float32/{number}"]
+        np.testing.assert_allclose(first, last, atol=1e-5, err_msg=number)
 
 
 @pytest.mark.parametrize(

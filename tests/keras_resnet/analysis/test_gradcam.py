@@ -51,3 +51,24 @@ def test_it_names_what_it_cannot_look_at() -> None:
     headless = keras_resnet.ResNet(KINDS["basic"], include_top=False)
     with pytest.raises(ValueError, match="include_top=True"):
         analysis.grad_cam(headless, pixels(1))
+
+
+def test_the_maps_channels_are_where_the_layers_have_them() -> None:
+    """Whatever `image_data_format` is now: a net may come from a file that another one wrote."""
+    model, images, labels = net(), pixels(3), [0, 1, 2]
+    body = keras.Model(model.input, model.get_layer("conv4_block1_out").output)
+    pool = keras.layers.GlobalAveragePooling2D(data_format="channels_first")
+    x = pool(keras.layers.Permute((3, 1, 2))(body.output))
+    turned = keras.Model(model.input, model.get_layer("predictions")(x))
+    expected = analysis.grad_cam(model, images, labels)
+    earlier = analysis.grad_cam(model, images, labels, "conv3_block1_out")
+    for data_format in ("channels_last", "channels_first"):
+        keras.config.set_image_data_format(data_format)
+        try:
+            found = [analysis.grad_cam(one, images, labels) for one in (turned, model)]
+            found_earlier = analysis.grad_cam(model, images, labels, "conv3_block1_out")
+        finally:
+            keras.config.set_image_data_format("channels_last")
+        for one in found:
+            np.testing.assert_allclose(one.maps, expected.maps, atol=1e-4)
+        np.testing.assert_allclose(found_earlier.maps, earlier.maps, atol=1e-4)
