@@ -40,13 +40,14 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     from training.trainer.backends.jax_torch_backend import JaxTorchBackend
     from training.trainer.callbacks.step_counter import StepCounter
     from training.trainer.learning_rate import Controller
-    from training.trainer.train import compiled
+    from training.trainer.run import Run
+    from training.trainer.training_model import compiled
 
     recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
     job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
     dataset = datasets.load("digits", data_dir)
     backend = JaxTorchBackend(steps_per_call)
-    model = compiled(job, dataset, backend)
+    model = compiled(Run(job, job, dataset, backend))
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
     counter = StepCounter(STEPS, epoch_steps=5)

@@ -54,11 +54,12 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     from training.config.recipes import RECIPES
     from training.data.splits import Dataset
     from training.trainer import backends
-    from training.trainer.train import compiled
+    from training.trainer.run import Run
+    from training.trainer.training_model import compiled
 
     cifar = network != "resnet50"
     classes = tuple(map(str, range(10 if cifar else 1000)))
     nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, None, None, None)
     recipe = dataclasses.replace(RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch)
-    backend = backends.running()
-    return fitting(compiled(Job(network, "noise", recipe), nothing, backend), batch, steps)
+    job = Job(network, "noise", recipe)
+    return fitting(compiled(Run(job, job, nothing, backends.running())), batch, steps)

@@ -96,12 +96,16 @@ def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
 
 def add_input_options(group: Parser) -> None:
     """What a model file may not say by itself: `--preprocessing` and `--labels`."""
+    add_preprocessing(group)
+    group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
+
+
+def add_preprocessing(group: Parser) -> None:
     group.add_argument(
         "--preprocessing",
         choices=CONVENTIONS,
         help="what a weights file or model needs of its input; published weights say so themselves",
     )
-    group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
 
 
 def load_nets(options: argparse.Namespace) -> list[ServedModel]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
-from training.common.errors import UsageError, arguments
+from training.common.errors import arguments
 from training.config import recipes
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 # What a job.json may say too; an option given here wins, and these come last.
 JOB_FIELDS = (
-    "network", "dataset", "seed", "shortcut", "width", "zero_init_residual", "data_dir"
+    "network", "dataset", "seed", "shortcut", "width", "zero_init_residual", "data_dir",
+    "weights", "preprocessing", "split",
 )  # fmt: skip
 DEFAULTS = {"network": "resnet20", "dataset": "digits", "seed": 0}
 
@@ -38,16 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{shared.SOURCES} (default: {DEFAULTS['dataset']})",
     )
     parser.add_argument(
+        "--split",
+        metavar="FILE",
+        help="folders: a CSV file with the columns file, class and role (train, validation, test), "
+        "such as a run's split.csv (default: the folder's own division)",
+    )
+    parser.add_argument(
         "--workdir",
         type=Path,
-        help="directory of this run; the same command goes on where it was "
+        help="directory of this run; the same command continues it "
         "(default: runs/<network>-<dataset>-<seed>)",
     )
+    _add_weights(parser.add_argument_group("fine-tuning"))
     shared.add_recipe(
         parser,
         f"{shared.RECIPES}; or a run's job.json or a search's best.json, which also give the "
         "network, the data set and the seed, unless an option does (default: by network and data "
-        "set)",
+        "set; finetune with --weights)",
     )
     parser.add_argument(
         "--seed",
@@ -78,13 +88,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_weights(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--weights",
+        metavar="NAME|FILE",
+        help="start from published weights (imagenet, ...), a weights file, or the model.keras of "
+        "an earlier run; the classes are learned anew",
+    )
+    shared.add_preprocessing(group)
+    group.add_argument(
+        "--freeze",
+        nargs="+",
+        metavar="PART",
+        help="do not train these parts: conv3 or conv1..conv3 for the layers up to conv3_x; "
+        "batch_norm; none (default: the recipe's, batch_norm in finetune)",
+    )
+
+
 def run(options: argparse.Namespace) -> None:
     with arguments():
         job = _job(options)
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
 
     from training.trainer import backends  # after the arguments are known to be good
-    from training.trainer.train import train
+    from training.trainer.train import Options, train
 
     if options.deterministic:
         backends.make_deterministic()
@@ -93,8 +120,9 @@ def run(options: argparse.Namespace) -> None:
         job,
         workdir,
         strategy=strategy,
-        checkpoint_steps=options.checkpoint_steps,
-        record_gradients=options.record_gradients,
+        options=Options(
+            checkpoint_steps=options.checkpoint_steps, record_gradients=options.record_gradients
+        ),
     )
     if backends.running(strategy).chief:
         print(
@@ -115,15 +143,22 @@ def _job(options: argparse.Namespace) -> Job:
         **{name: value for name, value in given.items() if value is not None},
         **({"skip_bad_images": True} if options.skip_bad_images else {}),
     }
-    name = options.recipe or recipes.default(fields["network"], fields["dataset"])
+    name = options.recipe or recipes.default(
+        fields["network"], fields["dataset"], fields.get("weights")
+    )
     overrides = list(options.overrides)
+    if options.freeze:
+        overrides.append(f"freeze={json.dumps(_frozen(options.freeze))}")
     if options.precision:
         overrides.append(f"precision={options.precision}")
     if options.jit:
         overrides.append("jit=true")
     recipe = recipes.override(recipes.load(name), overrides)
     job = jobs.Job(**fields, recipe=recipe)
-    if job.dataset == "folder" and job.data_dir is None:
-        raise UsageError("--dataset folder needs --data-dir, the directory of its class folders.")
-    assert job.architecture  # raises if there is none
+    job.check()
     return job
+
+
+def _frozen(parts: Sequence[str]) -> list[str]:
+    """`["conv3", "batch_norm"]` of `--freeze conv1..conv3 batch_norm`; nothing of `none`."""
+    return [part.removeprefix("conv1..") for part in parts if part != "none"]

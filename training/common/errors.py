@@ -35,6 +35,12 @@ class PreemptedError(RunError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
+class InterruptedRunError(RunError):
+    """Ctrl-C stopped the run, which has saved itself: the same command continues it."""
+
+    exit_code = 130  # 128 and the number of SIGINT, as shells have it
+
+
 class WorkerLostError(RunError):
     """Another worker of the run has ended: start the same command again on all of them."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -51,17 +50,23 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def advance(self, amount: int = 1, **changes: Any) -> None:
-        """Adds to what is done; `title` and `note` may change too."""
-        self._update(advance=amount, **changes)
+    def advance(
+        self, amount: int = 1, *, title: str | None = None, note: str | None = None
+    ) -> None:
+        """Adds to what is done; may change the title and the note."""
+        self._change(title, note)
+        self.progress.advance(self.task, amount)
 
-    def set(self, done: int, **changes: Any) -> None:
-        """Says how much is done altogether; `title` and `note` may change too."""
-        self._update(completed=done, **changes)
+    def set(self, done: int, *, title: str | None = None, note: str | None = None) -> None:
+        """Says how much is done altogether; may change the title and the note."""
+        self._change(title, note)
+        self.progress.update(self.task, completed=done)
 
-    def _update(self, title: str | None = None, note: str | None = None, **progress: int) -> None:
-        fields = {} if note is None else {"note": note}
-        self.progress.update(self.task, description=title, **progress, **fields)
+    def _change(self, title: str | None, note: str | None) -> None:
+        if title is not None:
+            self.progress.update(self.task, description=title)
+        if note is not None:
+            self.progress.update(self.task, note=note)
 
     def print(self, line: str) -> None:
         """Prints a line above the bar, and where there is no bar too."""

@@ -33,9 +33,31 @@ class Job:
     preprocessing: str | None = None  # the convention of such weights, where they do not say it
     split: str | None = None  # a split file of a folder, as training.data.split_file has it
 
+    def check(self) -> None:
+        """Checks what can be checked before the data and the weights are looked at.
+
+        Raises:
+            ValueError: If there is no such network, or fields contradict each other.
+        """
+        self.architecture  # noqa: B018  # raises
+        if self.weights is None and (self.recipe.freeze or self.recipe.top_fraction):
+            raise ValueError(
+                "freeze and top_fraction are for weights from elsewhere: give --weights, or take "
+                "another --recipe."
+            )
+        if self.weights is None and self.preprocessing is not None:
+            raise ValueError("--preprocessing says what --weights need: give both, or neither.")
+        if self.dataset == "folder" and self.data_dir is None:
+            raise ValueError("The data set folder needs --data-dir, the folder of class folders.")
+        if self.dataset != "folder" and (self.split is not None or self.skip_bad_images):
+            raise ValueError(
+                f"--split and --skip-bad-images are for --dataset folder; {self.dataset} has "
+                "splits of its own, and its files were checked when they were prepared."
+            )
+
     @property
     def architecture(self) -> Architecture:
-        """The network's row, with the job's options.
+        """The network, with the job's options.
 
         Raises:
             ValueError: If there is no such network, or it cannot have such options.

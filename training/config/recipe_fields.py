@@ -28,7 +28,7 @@ class Recipe:
     batch_size: int = 128  # images per step, over all devices together
     held_out: int | float = 0  # training images kept for validation, as a number or, below 1, a
     # share of them; the paper's 45k/5k split is 5000
-    early_stopping: int | None = None  # epochs without a lower validation error that end the run
+    early_stopping: int | None = None  # epochs without a gain on held-out images that end the run
 
     # The learning rate.
     learning_rate: float = 0.1  # the highest, per step of one whole batch; never scaled by itself

@@ -79,7 +79,7 @@ _FINETUNE = Recipe(
     top_fraction=0.3,
     top_learning_rate=0.05,
     freeze=("batch_norm",),
-    augmentation="random_resized_crop",
+    augmentation="imagenet",
     crop_area=(0.25, 1.0),
 )
 # The same images from random weights. The rate is the paper's for batches of 256, cut for 64.
@@ -91,7 +91,7 @@ _FOLDER = Recipe(
     schedule="cosine",
     warmup_fraction=0.05,
     label_smoothing=0.1,
-    augmentation="random_resized_crop",
+    augmentation="imagenet",
     crop_area=(0.25, 1.0),
 )
 # Found by trial: small batches, for enough steps on 1,437 images that ResNet-56 learns them in some

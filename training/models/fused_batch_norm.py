@@ -13,10 +13,8 @@ import keras
 
 from training.models.layer_replacement import replaced
 
-CLASS = keras.layers.BatchNormalization
 
-
-class FusedBatchNormalization(CLASS):
+class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch norm over the last axis of (N, H, W, C). Inference is Keras's own."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -57,7 +55,7 @@ def fused(model: keras.Model) -> keras.Model:
 
 def _fits(layer: keras.layers.Layer) -> bool:
     return (
-        type(layer) is CLASS
+        type(layer) is keras.layers.BatchNormalization
         and layer.axis in (-1, 3)
         and len(layer.input.shape) == 4
         and layer.scale

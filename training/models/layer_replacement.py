@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import keras
 
-Layer = keras.layers.Layer
 
-
-def replaced(model: keras.Model, replacement: Callable[[Layer], Layer]) -> keras.Model:
+def replaced(
+    model: keras.Model, replacement: Callable[[keras.layers.Layer], keras.layers.Layer]
+) -> keras.Model:
     """The network of `model`, with its weights.
 
     Args:
@@ -21,7 +21,7 @@ def replaced(model: keras.Model, replacement: Callable[[Layer], Layer]) -> keras
         A functional model of the same name, input and output.
     """
 
-    def replace(layer: Layer) -> Layer:
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
             return replaced(layer, replacement)
         return replacement(layer)

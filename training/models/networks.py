@@ -8,27 +8,74 @@ import numpy as np
 import keras_resnet
 from keras_resnet.architectures import STEMS, Architecture
 from keras_resnet.resnet import DEEPEST_FLAT
+from keras_resnet.weights import transfer
 from training.config.recipes import Recipe
 from training.data.splits import Dataset
+from training.models.preprocessing import Preprocessing
 
 
-def trainable(architecture: Architecture, dataset: Dataset, scan: bool = False) -> keras.Model:
-    """Random weights; mean-subtracted images (N, H, W, C) -> logits (N, classes)."""
+def trainable(
+    architecture: Architecture,
+    dataset: Dataset,
+    scan: bool = False,
+    preprocessing: Preprocessing | None = None,
+) -> keras.Model:
+    """Builds the network with random weights.
+
+    Args:
+        architecture: The network.
+        dataset: Says the images' shape and the number of classes.
+        scan: Whether a stage's blocks run in a loop.
+        preprocessing: Its division by a standard deviation, if it has one, becomes a layer.
+
+    Returns:
+        Mean-subtracted images (N, H, W, C) -> logits (N, classes).
+    """
+    shape = image_shape(architecture, dataset)
+    if preprocessing is not None and preprocessing.scales:
+        centred = keras.Input(shape)
+        given = {"input_tensor": preprocessing.layer(mean=False)(centred)}
+    else:
+        given = {"input_shape": shape}
     return keras_resnet.ResNet(
         architecture,
         weights=None,
-        input_shape=image_shape(architecture, dataset),
         classes=len(dataset.class_names),
         classifier_activation=None,
         scan=scan,
+        **given,
     )
 
 
-def scans(architecture: Architecture, recipe: Recipe) -> bool:
-    """Whether a stage's blocks are run in a loop: as the recipe has it, or where it pays.
+def start_from(model: keras.Model, architecture: Architecture, source: str, bgr: bool) -> None:
+    """Gives a network of `trainable` weights from elsewhere; its top stays random.
 
-    Without, a net of 1202 layers takes minutes to its first step; one of 56 takes seconds either
-    way, and its steps were faster without (docs/performance.md, "Deep nets").
+    Args:
+        model: The network; changed in place.
+        architecture: As given to `trainable`.
+        source: A name of published weights, or a weights file.
+        bgr: Whether these weights take BGR images: the model takes RGB all the same, since the
+            channels of its first kernel are put in the other order.
+
+    Raises:
+        ValueError: If the weights are of another network, or the file is damaged.
+        OSError: If they cannot be fetched or read.
+    """
+    donor = keras_resnet.ResNet(architecture, include_top=False, weights=source)
+    arrays = transfer.arrays_of(donor)
+    if bgr:
+        kernel = transfer.FIRST_KERNEL
+        arrays[kernel] = np.ascontiguousarray(arrays[kernel][:, :, ::-1])
+    own = transfer.arrays_of(model)
+    top = {name: array for name, array in own.items() if name.startswith(f"{transfer.TOP}/")}
+    transfer.assign(model, arrays | top, source)
+
+
+def scans(architecture: Architecture, recipe: Recipe) -> bool:
+    """Returns whether a stage's blocks run in a loop: as the recipe says, or where it pays.
+
+    Without the loop, a net of 1202 layers takes minutes to its first step; one of 56 takes seconds
+    either way, and its steps were faster without (docs/performance.md, "Deep nets").
     """
     if recipe.scan is not None:
         return recipe.scan
@@ -36,31 +83,29 @@ def scans(architecture: Architecture, recipe: Recipe) -> bool:
 
 
 def image_shape(architecture: Architecture, dataset: Dataset) -> tuple[int, int, int]:
-    """What the network trains on: the data set's images, or crops of the size it was made for."""
+    """Returns (H, W, C) of the data set's images, or of the crops that the network is made for."""
     size = STEMS[architecture.stem].image_size
     return dataset.image_shape or (size, size, 3)
 
 
-def complete(model: keras.Model, architecture: Architecture, mean: np.ndarray) -> keras.Model:
-    """A trained model for everyone: raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes).
+def complete(
+    model: keras.Model, architecture: Architecture, preprocessing: Preprocessing
+) -> keras.Model:
+    """Builds the model that everyone can use.
 
     Args:
-        model: The trained model of `trainable`; its weights are copied.
+        model: The trained model; its weights are copied.
         architecture: As given to `trainable`.
-        mean: What the input pipeline subtracted: (H, W, C) per pixel, or (1, 1, C) per channel.
+        preprocessing: What the input pipeline and `trainable`'s first layer did to the pixels.
+
+    Returns:
+        Raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes).
     """
-    per_pixel = mean.shape == model.input_shape[1:]
     pixels = keras.Input(model.input_shape[1:], name="pixels")
-    centred = keras.layers.Normalization(
-        axis=(1, 2, 3) if per_pixel else -1,
-        mean=mean if per_pixel else mean.reshape(-1),
-        variance=np.ones_like(mean if per_pixel else mean.reshape(-1)),
-        name="mean_subtraction",
-    )(pixels)
     finished = keras_resnet.ResNet(
         architecture,
         weights=None,
-        input_tensor=centred,
+        input_tensor=preprocessing.layer()(pixels),
         classes=model.output_shape[-1],
     )
     keras_resnet.copy_weights(model, finished)

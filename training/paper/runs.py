@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from training.config.catalogue import DATASETS
 from training.paper import jobs
+from training.trainer.callbacks import history
 from training.trainer.train import Job
 
 FAILURE = "failure.json"  # beside a run that must not be tried again as it is
@@ -68,9 +68,8 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A row per epoch; see `training.trainer.callbacks.history.COLUMNS`."""
-        with (self.directory / "history.csv").open(newline="") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        """A row per epoch, as `training.trainer.callbacks.history.read` returns them."""
+        return history.read(self.directory / history.EPOCHS_FILE)[0]
 
 
 def found(directories: Iterable[Path]) -> list[Run]:

@@ -32,7 +32,7 @@ class Checkpoint:
 
 
 def variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Everything that changes while a compiled model trains, by a stable name.
+    """Returns everything that changes while a compiled model trains, by a stable name.
 
     Weights and moving statistics, the optimizer's slots and counters, and the running means of
     the metrics, without which an epoch that was cut in two would report half of itself.
@@ -68,12 +68,15 @@ def assign(named: dict[str, keras.Variable], checkpoint: Checkpoint) -> None:
 
 
 def read(named: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
-    """The variables' values. With several workers all must call it: it may talk to the others."""
+    """Returns the variables' values.
+
+    With several workers all of them must call it, since it may communicate with the others.
+    """
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
 
 
 def save(directory: Path, step: int, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
-    """Writes `step-<step>.npz` under a temporary name, syncs and renames it; drops the oldest.
+    """Writes `step-<step>.npz` atomically, and removes the oldest of more than `KEPT` files.
 
     Raises:
         OSError: If the disk is full or the directory cannot be written; older files stay.
@@ -82,20 +85,23 @@ def save(directory: Path, step: int, arrays: dict[str, np.ndarray], state: dict[
     path = directory / f"step-{step:09d}.npz"
     try:
         with atomic_write(path) as temporary:
-            np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
+            np.savez(temporary, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
     except OSError as error:
         raise OSError(
             f"The checkpoint of step {step} could not be written to {directory}: {error}. "
             "The checkpoints before it are untouched; make room and run the same command again."
         ) from error
-    for old in _files(directory)[KEPT:]:
+    for old in files(directory)[KEPT:]:
         old.unlink()
     return path
 
 
 def newest(directory: Path) -> Checkpoint | None:
-    """The newest readable checkpoint, or `None`; a damaged one is named in a warning."""
-    for path in _files(directory):
+    """Reads the newest undamaged checkpoint; returns `None` if there is none.
+
+    A damaged one is named in a warning.
+    """
+    for path in files(directory):
         try:
             return _read(path)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -105,8 +111,8 @@ def newest(directory: Path) -> Checkpoint | None:
     return None
 
 
-def _files(directory: Path) -> Sequence[Path]:
-    """The checkpoints, newest first."""
+def files(directory: Path) -> Sequence[Path]:
+    """Returns the directory's checkpoints, newest first."""
     if not directory.is_dir():
         return []
     found = [path for path in directory.iterdir() if FILE_NAME.fullmatch(path.name)]
@@ -116,6 +122,5 @@ def _files(directory: Path) -> Sequence[Path]:
 def _read(path: Path) -> Checkpoint:
     with np.load(path, allow_pickle=False) as file:  # the zip's CRCs are checked as it is read
         arrays = {name: file[name] for name in file.files}
-    match = FILE_NAME.fullmatch(path.name)
-    assert match is not None
-    return Checkpoint(int(match[1]), arrays, json.loads(str(arrays.pop("state"))))
+    step = int(path.stem.removeprefix("step-"))
+    return Checkpoint(step, arrays, json.loads(str(arrays.pop("state"))))

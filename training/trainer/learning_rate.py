@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from training.config.recipes import Recipe
 
 
-def rate(recipe: Recipe, step: int, total_steps: int) -> float:
-    """The rate of step `step` (0-based) of `total_steps`, for the schedules without memory.
+def rate(recipe: Recipe, step: int, total_steps: int, top_steps: int = 0) -> float:
+    """Returns the rate of a step, for the schedules without memory.
 
     Plateau and warm-up by error depend on what happened: see `Controller`.
+
+    Args:
+        recipe: The recipe.
+        step: The step, from 0.
+        total_steps: Steps of the whole run.
+        top_steps: Steps at its beginning that train the top alone, at rates of their own.
     """
+    if step < top_steps:
+        return recipe.top_learning_rate * (1 + math.cos(math.pi * step / top_steps)) / 2
+    step, total_steps = step - top_steps, total_steps - top_steps
     progress = step / total_steps
     peak = recipe.learning_rate
     if recipe.schedule == "step":
@@ -39,6 +48,7 @@ class Controller:
 
     recipe: Recipe
     total_steps: int
+    top_steps: int = 0
     warm: bool = False  # the warm-up is over
     lowest: float = math.inf  # validation error, per cent
     waited: int = 0  # epochs since then
@@ -50,13 +60,13 @@ class Controller:
         return self.recipe.warmup_learning_rate is not None and not self.warm
 
     def rate(self, step: int) -> float:
-        if self.warming_up:
+        if self.recipe.warmup_learning_rate is not None and not self.warm:
             return self.recipe.warmup_learning_rate
-        scheduled = rate(self.recipe, step, self.total_steps)
+        scheduled = rate(self.recipe, step, self.total_steps, self.top_steps)
         return scheduled * self.recipe.drop_factor**self.plateaus
 
     def after_step(self, training_error: float) -> None:
-        """`training_error`: fraction of this epoch's training images so far."""
+        """Ends the warm-up if `training_error`, a fraction of this epoch so far, is low enough."""
         self.warm = self.warm or training_error < self.recipe.warmup_error
 
     def after_epoch(self, validation_error: float) -> None:

@@ -90,7 +90,7 @@ def _train(order_file: Path) -> None:
     import tensorflow as tf
 
     from training.trainer.backends.distribution import choose
-    from training.trainer.train import train
+    from training.trainer.train import Options, train
 
     order = Order(**json.loads(order_file.read_text()))
     if order.deterministic:
@@ -99,9 +99,11 @@ def _train(order_file: Path) -> None:
         jobs.of_values(order.job),
         Path(order.workdir),
         strategy=choose(order.strategy),
-        checkpoint_steps=order.checkpoint_steps,
-        pause_after=order.pause_after,
-        look_at_test=False,
+        options=Options(
+            checkpoint_steps=order.checkpoint_steps,
+            pause_after=order.pause_after,
+            measure_test=False,
+        ),
     )
 
 

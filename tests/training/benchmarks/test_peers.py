@@ -17,7 +17,8 @@ from training.config.jobs import Job
 from training.data import sample_images
 from training.data.splits import Dataset
 from training.trainer import backends
-from training.trainer.train import compiled
+from training.trainer.run import Run
+from training.trainer.training_model import compiled
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(6, 32, 32, 3)).astype("f4"), np.arange(6)
@@ -27,7 +28,8 @@ def ours():
     """ResNet-8 as `python -m training train` compiles it."""
     keras.utils.set_random_seed(0)
     nothing = Dataset("noise", tuple("0123456789"), (32, 32, 3), None, None, None)
-    return compiled(Job("resnet8", "noise", recipes.Recipe()), nothing, backends.running())
+    job = Job("resnet8", "noise", recipes.Recipe())
+    return compiled(Run(job, job, nothing, backends.running()))
 
 
 def torch_twin(model):

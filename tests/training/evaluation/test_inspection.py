@@ -22,7 +22,7 @@ from training.evaluation import confusion, inspection_figures
 from training.evaluation.evaluate import evaluate
 from training.models import model_files
 from training.trainer.callbacks import gradient_record
-from training.trainer.train import train
+from training.trainer.train import Options, train
 
 TINY = keras_resnet.Architecture("tiny", "imagenet", "basic", (1, 1), (4, 6), "B", stem_filters=4)
 
@@ -33,7 +33,7 @@ def run(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("run")
     recipe = recipes.override(recipes.load("digits"), ["iterations=4"])
     job = Job(network="resnet8", dataset="digits", recipe=recipe)
-    train(job, workdir, record_gradients=True)
+    train(job, workdir, options=Options(record_gradients=True))
     return workdir
 
 

@@ -18,7 +18,7 @@ from training.models.gradient_checkpointing import rematerialized
 from training.trainer.backends import distribution
 from training.trainer.backends.tensorflow_backend import TensorFlowBackend
 from training.trainer.callbacks.checkpoint_saver import CheckpointSaver
-from training.trainer.train import Job, train
+from training.trainer.train import Job, Options, train
 
 FEW = ("iterations=4", "batch_size=32", "learning_rate=0.005")
 IMAGES = np.random.default_rng(0).normal(size=(12, 8, 8, 3)).astype("float32")
@@ -121,7 +121,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointSaver, "on_train_batch_end", stop_after_two)
         with pytest.raises(Cut):
-            train(job("scan=true"), tmp_path / "cut", checkpoint_steps=2)
+            train(job("scan=true"), tmp_path / "cut", options=Options(checkpoint_steps=2))
     actual = train(job("scan=true"), tmp_path / "cut")
     for ours, theirs in zip(expected.model.weights, actual.model.weights, strict=True):
         np.testing.assert_allclose(theirs.numpy(), ours.numpy(), rtol=1e-5, atol=1e-6)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from training.config.recipes import Recipe
-from training.trainer.train import Job, train
+from training.trainer.train import Job, Options, train
 
 RECIPE = {"batch_size": 256, "held_out": 100, "augmentation": "none", "iterations": None}
 
 
 def test_a_paused_run_goes_on_as_if_it_had_not_been(tmp_path):
     job = Job("resnet8", "digits", Recipe(**RECIPE, epochs=3), width=0.5)
-    paused = train(job, tmp_path / "paused", pause_after=1, look_at_test=False)
+    paused = train(job, tmp_path / "paused", options=Options(pause_after=1, measure_test=False))
     assert [row["epoch"] for row in paused.rows] == [1]
     assert paused.test_error is None
     assert paused.validation_error == pytest.approx(paused.rows[0]["val_error"], abs=1e-3)
@@ -37,4 +37,4 @@ def test_a_run_without_gain_ends_and_is_not_gone_on_with(tmp_path):
 def test_without_the_test_images_others_must_be_held_out(tmp_path):
     recipe = Recipe(**{**RECIPE, "held_out": 0}, epochs=1)
     with pytest.raises(ValueError, match="held_out=0"):
-        train(Job("resnet8", "digits", recipe), tmp_path, look_at_test=False)
+        train(Job("resnet8", "digits", recipe), tmp_path, options=Options(measure_test=False))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.config.recipes import Recipe
-from training.trainer.optimizer import CoupledSGD, SmoothedCrossentropy, optimizer
+from training.trainer.optimizer import CoupledSGD, Crossentropy, accuracy, balanced, optimizer
 
 
 def caffe(weight, gradients, rate, momentum, decay):
@@ -78,7 +78,28 @@ def test_smoothed_targets_against_numpy():
     targets[np.arange(4), labels] += 0.9
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(targets * log_probabilities).sum(1).mean()
-    assert float(SmoothedCrossentropy(0.1)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(Crossentropy(0.1)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weighted_classes_and_mixed_images_against_numpy():
+    logits = np.random.default_rng(3).normal(size=(3, 4)).astype("f4")
+    shares = np.array([[0.3, 0.7, 0, 0], [0, 0, 0, 1], [0, 0.5, 0.5, 0]], "f4")
+    weights = balanced(np.array([10, 20, 30, 60]))
+    assert weights == pytest.approx([3, 1.5, 1, 0.5])  # 120 images, 4 classes: 30 / count
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    losses = -(shares * log_probabilities).sum(1) * (shares * weights).sum(1)
+    loss = Crossentropy(class_weights=weights)
+    assert float(loss(shares, logits)) == pytest.approx(losses.mean(), rel=1e-5)
+    assert float(loss(np.array([1]), logits[:1])) == pytest.approx(
+        -1.5 * log_probabilities[0, 1], rel=1e-5
+    )
+
+
+def test_an_image_of_two_classes_is_right_in_the_larger_one():
+    logits = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
+    np.testing.assert_array_equal(accuracy(np.array([0, 0]), logits), [1, 0])
+    shares = np.array([[0.6, 0.4, 0.0], [0.6, 0.0, 0.4]])
+    np.testing.assert_array_equal(accuracy(shares, logits), [1, 0])
 
 
 def test_averaged_weights_follow_their_recursion(drawn):

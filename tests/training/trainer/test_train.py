@@ -18,6 +18,7 @@ from training.common.errors import DivergedError
 from training.config import recipes
 from training.config.recipes import Recipe
 from training.data import datasets
+from training.trainer.callbacks import history
 from training.trainer.train import Job, train
 
 RECIPE = Recipe(iterations=60, batch_size=64, augmentation="crop")
@@ -56,11 +57,28 @@ def test_history_has_a_row_per_epoch_and_the_loss_falls(run):
     assert [row["learning_rate"] for row in history] == pytest.approx([0.1, 0.01, 0.001])
 
 
+def test_steps_have_the_loss_between_two_rows(run):
+    with (run[0] / "steps.csv").open() as file:
+        points = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    assert [point["step"] for point in points] == list(range(1, 61))
+    epoch = rows(run[0])[0]
+    for name in ("loss", "error"):
+        assert np.mean([point[name] for point in points[:22]]) == pytest.approx(epoch[name], 1e-3)
+
+
+def test_a_history_of_before_is_still_read(run, tmp_path):
+    found, role = history.read(run[0] / "history.csv")
+    assert role == "test"
+    older = (run[0] / "history.csv").read_text().replace("test_", "val_")
+    (tmp_path / "history.csv").write_text(older)
+    assert history.read(tmp_path / "history.csv") == (found, None)
+
+
 def test_tensorboard_says_the_same(run):
     workdir, _ = run
     events = EventAccumulator(str(workdir / "events"), size_guidance={"tensors": 0})
     events.Reload()
-    for name in ("loss", "error", "val_loss", "val_error", "learning_rate"):
+    for name in ("loss", "error", "test_loss", "test_error", "learning_rate"):
         told = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
         assert told == pytest.approx([row[name] for row in rows(workdir)], rel=1e-6)
 
@@ -75,8 +93,8 @@ def test_the_model_takes_raw_pixels_and_its_error_is_the_reported_one(run):
     assert outcome.test_error == pytest.approx(error)
     assert outcome.test_examples == 360
     assert json.loads((workdir / "result.json").read_text())["test_error"] == pytest.approx(error)
-    # Without a held-out part the validation images are the test images, seen through the mean.
-    assert rows(workdir)[-1]["val_error"] == pytest.approx(error, abs=1e-3)
+    # Without held-out images every epoch is evaluated on the test images, and the file says so.
+    assert rows(workdir)[-1]["test_error"] == pytest.approx(error, abs=1e-3)
 
 
 def test_the_mean_that_was_subtracted_stands_in_front(run):
@@ -94,9 +112,15 @@ def test_the_mean_that_was_subtracted_stands_in_front(run):
 
 def test_a_finished_run_is_not_trained_again(run):
     workdir, outcome = run
+    files = workdir / "result.json", workdir / "model.keras"
+    before = [file.read_bytes() for file in files]
     again = train(JOB, workdir)
     assert again.rows == outcome.rows
     assert again.test_error == outcome.test_error
+    assert before == (
+        (workdir / "result.json").read_bytes(),
+        (workdir / "model.keras").read_bytes(),
+    )
 
 
 def test_another_job_in_the_same_directory_is_refused(run):

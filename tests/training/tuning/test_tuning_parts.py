@@ -243,6 +243,8 @@ def test_why_a_trial_failed(tmp_path):
     [([], False), ([5], False), ([5, 6], False), ([5, 6, 5], True), ([5, 6, 4, 7], False)],
 )
 def test_patience_is_read_off_the_history(errors, due):
-    history = SimpleNamespace(rows=[{"val_error": float(error)} for error in errors])
+    history = SimpleNamespace(
+        rows=[{"val_error": float(error), "val_loss": 1.0} for error in errors]
+    )
     assert EarlyStopping(history, patience=2, pause_after=None).due is due
     assert EarlyStopping(history, patience=None, pause_after=1).due is bool(errors)

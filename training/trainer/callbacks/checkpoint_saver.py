@@ -1,7 +1,8 @@
-"""Saves the whole run, and brings it back."""
+"""Saves the whole run, and restores it."""
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +11,23 @@ from typing import Any
 
 import keras
 
-from training.common.errors import PreemptedError
+from training.common.errors import InterruptedRunError, PreemptedError, RunError
 from training.trainer import checkpoints
 from training.trainer.callbacks.step_counter import StepCounter
 
+logger = logging.getLogger(__name__)
+
+# What the signals are called, and the error that says that the run has saved itself.
+SIGNALS: Mapping[int, tuple[str, type[RunError]]] = {
+    signal.SIGTERM: ("SIGTERM", PreemptedError),
+    signal.SIGINT: ("Ctrl-C", InterruptedRunError),
+}
+
 
 class CheckpointSaver(keras.callbacks.Callback):
-    """Saves the whole run at every epoch's end, every `every` steps, and on SIGTERM.
+    """Saves the whole run at every epoch's end, every `every` steps, on SIGTERM and on Ctrl-C.
+
+    A second Ctrl-C ends the process at once.
 
     Args:
         directory: Where the files go.
@@ -46,19 +57,21 @@ class CheckpointSaver(keras.callbacks.Callback):
         self.workers = workers
         self.write = write
         self.saved_step = -1
-        self.asked_to_stop = False
+        self.signal: int | None = None  # that asked the run to stop
         self.pending: checkpoints.Checkpoint | None = None
-        self.before: Any = None
+        self.handlers: dict[int, Any] = {}
 
-    def restore(self) -> None:
-        """Loads the newest checkpoint into the model and the members; without one, does nothing."""
-        if self.write:
-            for unfinished in self.directory.glob(".writing-*"):  # of a process that was killed
-                unfinished.unlink()
-        found = checkpoints.newest(self.directory)
-        if found is None:
-            return
+    def restore(self, found: checkpoints.Checkpoint, new_optimizer: bool = False) -> None:
+        """Loads a checkpoint into the model and the members.
+
+        Args:
+            found: The checkpoint.
+            new_optimizer: Whether the model's optimizer is another than the checkpoint's, as it is
+                where the run begins to train more layers: only the weights are loaded then.
+        """
         named = checkpoints.variables(self.model)
+        if new_optimizer:
+            named = {name: v for name, v in named.items() if name.startswith("weights/")}
         checkpoints.assign(named, found)
         for name, member in self.members.items():
             member.state = found.state[name]
@@ -67,13 +80,24 @@ class CheckpointSaver(keras.callbacks.Callback):
         self.pending = found
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        if self.write:
+            for unfinished in self.directory.glob(".writing-*"):  # of a process that was killed
+                unfinished.unlink()
+        self.handlers = {number: signal.signal(number, self._ask_to_stop) for number in SIGNALS}
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        signal.signal(signal.SIGTERM, self.before)
+        self._leave_signals()
+
+    def _leave_signals(self) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers = {}
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        self.asked_to_stop = True
+        self.signal = number
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            logger.info("Saving after this step; Ctrl-C once more ends at once, without saving.")
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self.pending is not None and self.pending.state["within_epoch"]:
@@ -87,7 +111,7 @@ class CheckpointSaver(keras.callbacks.Callback):
             self._stop_if_asked()
         if batch + 1 == self.params["steps"]:
             return  # the epoch's end saves, with the epoch's row in the history
-        if self.asked_to_stop or self.counter.step % self.every < self.counter.taken:
+        if self.signal is not None or self.counter.step % self.every < self.counter.taken:
             self.save(within_epoch=True)
             self._stop_if_asked()
 
@@ -96,11 +120,14 @@ class CheckpointSaver(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        if self.asked_to_stop:
-            raise PreemptedError(
-                f"stopped by SIGTERM after step {self.counter.step}; the checkpoint is of step "
-                f"{self.saved_step}. Run the same command again to continue."
-            )
+        if self.signal is None:
+            return
+        self._leave_signals()
+        name, error = SIGNALS[self.signal]
+        raise error(
+            f"stopped by {name} after step {self.counter.step}; the checkpoint is of step "
+            f"{self.saved_step}. Run the same command again to continue."
+        )
 
     def save(self, within_epoch: bool) -> None:
         arrays = checkpoints.read(checkpoints.variables(self.model))

@@ -15,7 +15,8 @@ class EarlyStopping(keras.callbacks.Callback):
 
     Args:
         history: The run's epochs; a resumed run has them all.
-        patience: Epochs in a row without a lower validation error that end the run, or `None`.
+        patience: Epochs in a row that end the run if none has a lower validation error, or the
+            same error at a lower loss; or `None`.
         pause_after: Epochs of the whole run after which to pause, or `None`; the run can be
             resumed later.
     """
@@ -28,12 +29,12 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def due(self) -> bool:
-        errors = [row["val_error"] for row in self.history.rows]
-        if self.pause_after is not None and len(errors) >= self.pause_after:
+        epochs = [(row["val_error"], row["val_loss"]) for row in self.history.rows]
+        if self.pause_after is not None and len(epochs) >= self.pause_after:
             return True
-        if self.patience is None or not errors:
+        if self.patience is None or not epochs:
             return False
-        return len(errors) - 1 - errors.index(min(errors)) >= self.patience
+        return len(epochs) - 1 - epochs.index(min(epochs)) >= self.patience
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.stop_training = self.due

@@ -21,9 +21,10 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self.writer is None:
-            self.writer = tf.summary.create_file_writer(str(self.history.workdir / "events"))
+            self.writer = tf.summary.create_file_writer(str(self.history.directory / "events"))
+        row = self.history.rows[-1]
         with self.writer.as_default(step=epoch + 1):
-            for name, value in self.history.rows[-1].items():
+            for name, value in zip(self.history.recorded(list(row)), row.values(), strict=True):
                 if name not in ("epoch", "step"):
                     tf.summary.scalar(name, value)
         self.writer.flush()

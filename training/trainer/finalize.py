@@ -1,0 +1,23 @@
+"""What is done to the weights after the last step."""
+
+from __future__ import annotations
+
+import keras
+
+from training.models import batch_norm_statistics
+from training.trainer.run import Run
+
+
+def finalize(model: keras.Model, run: Run) -> None:
+    """Sets averaged weights, and batch norm's statistics over all training images.
+
+    The recipe's `ema` and `exact_batch_norm` ask for them; averaged weights need new statistics.
+    """
+    if run.recipe.ema:
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of loss scaling
+        optimizer.take_averages(model.trainable_variables)
+    if run.recipe.exact_batch_norm or (run.recipe.ema and "batch_norm" not in run.recipe.freeze):
+        batches = run.backend.evaluation_input(
+            run.dataset.train, run.recipe.batch_size, run.image_size, run.preprocessing.mean
+        )
+        batch_norm_statistics.recompute(model, batches)
