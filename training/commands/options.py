@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +132,28 @@ def load_nets(options: argparse.Namespace) -> list[ServedModel]:
             architectures.get(options.network)
     labels = None if options.labels is None else trained_model.read_labels(options.labels)
     return model_files.load(files, options.network, options.weights, options.preprocessing, labels)
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among `paths` as they are, and the images of the folders, sorted folder by folder.
+
+    What else lies in the folders is counted on the standard error.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    from training.data.folder_walk import images_below
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        images, left_out = images_below(path)
+        found += images
+        for one in left_out:
+            print(f"{path}: left out {one}", file=sys.stderr)
+    return found
 
 
 def add_model_base(parser: argparse.ArgumentParser) -> None:

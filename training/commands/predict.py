@@ -3,22 +3,167 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.commands import options as shared
+from training.common.errors import UsageError
+
+if TYPE_CHECKING:
+    from training.evaluation.prediction import Classifier, Prediction
+    from training.evaluation.prediction_file import PredictionFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
-    parser.add_argument("--model", required=True, help="the served model's name")
     parser.add_argument(
-        "--server", default="grpc://127.0.0.1:8500", help="grpc://host:port or http://host:port"
+        "model",
+        metavar="MODEL",
+        help="a .keras file, an exported version's directory or its model's (then the newest "
+        "version); with --server the served model's name",
     )
-    parser.add_argument("--version", type=int, help="default: the newest served")
-    parser.add_argument("--label", help="a label instead, such as stable")
-    parser.add_argument("--seconds", type=float, default=30.0, help="to wait for an answer")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="image files, and folders whose images are seen at any depth",
+    )
+    parser.add_argument("--top", type=int, default=5, help="classes named for each image")
+    parser.add_argument("--batch-size", type=int, default=32, help="images classified at once")
+    shared.add_input_options(parser.add_argument_group("model file"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write a row for each image instead of a line; the same command continues after the "
+        "rows that are there",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print a JSON object for each image instead of a line"
+    )
+    output.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        default=(1, 1),
+        help="see every Nth image only, from the Ith: N jobs share the images (default: all)",
+    )
+    server = parser.add_argument_group("server")
+    server.add_argument(
+        "--server",
+        metavar="URL",
+        help="ask this server, such as grpc://127.0.0.1:8500 or http://127.0.0.1:8501",
+    )
+    server.add_argument("--version", type=int, help="default: the newest that is served")
+    server.add_argument("--label", help="a label instead of a version, such as stable")
+    server.add_argument("--seconds", type=float, default=30.0, help="to wait for an answer")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"a shard is I/N with 1 <= I <= N; given {text!r}")
+    return int(index), int(count)
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.serving.client import Client
+    if min(options.top, options.batch_size) < 1:
+        raise UsageError("--top and --batch-size are at least 1.")
+    if options.server is None and (options.version, options.label) != (None, None):
+        raise UsageError("--version and --label are of a served model: give --server too.")
+    if options.csv and options.json:
+        raise UsageError("Give --csv or --json, not both.")
+
+    from training.common.files import exclusive_lock
+    from training.common.progress_bars import ProgressBar
+    from training.evaluation.prediction import predictions
+    from training.evaluation.prediction_file import PredictionFile
+
+    classifier, facts = _served(options) if options.server else _local(options)
+    index, count = options.shard
+    files = shared.image_files(options.paths)[index - 1 :: count]
+    failed, written = 0, None
+    with ExitStack() as stack:
+        if options.csv:
+            options.csv.parent.mkdir(parents=True, exist_ok=True)
+            lock = options.csv.with_name(f".{options.csv.name}.lock")
+            refusal = f"Another process writes {options.csv}: give each shard its own --csv."
+            stack.enter_context(exclusive_lock(lock, refusal))
+            written = PredictionFile(options.csv, options.top, facts)
+            files = [file for file in files if str(file) not in written.done]
+            failed = written.failed
+        bar = stack.enter_context(
+            ProgressBar("images", len(files), show=written is not None or not sys.stdout.isatty())
+        )
+        for batch in predictions(files, classifier, options.batch_size):
+            _write(batch, written, options.json)
+            failed += sum(bool(one.error) for one in batch)
+            bar.advance(len(batch))
+    if written:
+        print(f"{options.csv}: {len(written.done):,} images, {failed:,} of them without an answer")
+    if failed:
+        raise OSError(f"{failed:,} files could not be read; they are named above or in the CSV.")
+
+
+def _write(batch: Sequence[Prediction], file: PredictionFile | None, as_json: bool) -> None:
+    if file:
+        file.append(batch)
+        return
+    for one in batch:
+        if as_json:
+            print(json.dumps(_jsonable(one)), flush=True)
+        elif one.error:
+            print(f"{one.file}: cannot be read: {one.error}", file=sys.stderr)
+        else:
+            named = (f"{name} {100 * probability:.1f} %" for name, probability in one.classes)
+            print(f"{one.file}: {', '.join(named)}", flush=True)
+
+
+def _jsonable(one: Prediction) -> dict[str, Any]:
+    if one.error:
+        return {"file": one.file, "error": one.error}
+    classes = [{"class": name, "probability": probability} for name, probability in one.classes]
+    return {"file": one.file, "classes": classes}
+
+
+def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
+    """The classifier of a model file or an exported version, and which it is."""
+    from training.common.files import sha256
+    from training.evaluation.prediction import ModelClassifier, VersionClassifier
+    from training.export import model_base
+
+    path = Path(options.model).expanduser()
+    if path.is_dir():
+        if not (path / "saved_model.pb").is_file():
+            versions = model_base.versions(path)
+            if not versions:
+                raise FileNotFoundError(f"{path} is no exported version and has none in it.")
+            path = path / str(versions[-1])
+        if options.labels or options.preprocessing:
+            raise UsageError("--labels and --preprocessing are for model files, not for versions.")
+        parts = (path / "saved_model.pb", *sorted((path / "variables").glob("*")))
+        facts = {"model": str(path), "sha256": [sha256(part) for part in parts]}
+        return VersionClassifier(path, options.top), facts
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no model {path}. Give a .keras file or an exported version; a served "
+            "model's name needs --server, such as --server grpc://127.0.0.1:8500."
+        )
+    from training.models import model_files, trained_model
+
+    labels = None if options.labels is None else trained_model.read_labels(options.labels)
+    (net,) = model_files.load([path], convention=options.preprocessing, labels=labels)
+    return ModelClassifier(net, options.top), {"model": str(path), "sha256": [sha256(path)]}
+
+
+def _served(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
+    """The classifier that a server has, and which it is."""
+    from training.serving.client import Client, ServerClassifier
 
     client = Client(
         options.server,
@@ -27,7 +172,6 @@ def run(options: argparse.Namespace) -> None:
         label=options.label,
         seconds=options.seconds,
     )
-    for path in options.images:
-        (best,) = client.classify([path.read_bytes()])
-        named = ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in best)
-        print(f"{path}: {named}")
+    client.connect()
+    names: Iterable[str] = ("server", "model", "version", "label")
+    return ServerClassifier(client, options.top), {name: getattr(options, name) for name in names}

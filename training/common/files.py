@@ -52,8 +52,12 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def exclusive_lock(lock: Path) -> Iterator[None]:
+def exclusive_lock(lock: Path, refusal: str | None = None) -> Iterator[None]:
     """Holds the lock file; the operating system releases it even when the process is killed.
+
+    Args:
+        lock: The file.
+        refusal: The message where another process holds it. Default: about a run's directory.
 
     Raises:
         OSError: If another process holds the lock, or the file cannot be written.
@@ -63,7 +67,8 @@ def exclusive_lock(lock: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OSError(
-                f"Another process is training in {lock.parent}. Wait for it, or give another "
+                refusal
+                or f"Another process is training in {lock.parent}. Wait for it, or give another "
                 "--workdir."
             ) from error
         yield

@@ -17,6 +17,11 @@ class Resizing:
     crop: int  # pixels, side of the square in the middle
     method: str = "bilinear"  # or "bicubic"; antialiased
 
+    @property
+    def kernel(self) -> str:
+        """The method, as `augmentation.cut` takes it."""
+        return {"bilinear": "triangle", "bicubic": "keyscubic"}[self.method]
+
     def window(self, shape: tf.Tensor) -> augment.Window:
         extent = tf.cast(shape[:2], tf.float32)
         scale = self.shorter_side / tf.reduce_min(extent)

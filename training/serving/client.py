@@ -1,27 +1,34 @@
-"""A client of a served model, whichever server: it sends files, and never prepares them."""
+"""A client of TF Serving or of the embedded server; it sends image files as they are."""
 
 from __future__ import annotations
 
 import base64
 import json
 import random
+import socket
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+if TYPE_CHECKING:
+    from training.evaluation.prediction import Classes
+
 Outputs = dict[str, np.ndarray]
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts, doubling
+CONNECT_SECONDS = 3.0
+REQUESTS = 8  # of `ServerClassifier` at a time
 MESSAGE_BYTES = 64 * 1024**2
 
 
@@ -66,7 +73,7 @@ class Client:
         seconds: For each request with all its attempts.
 
     Raises:
-        ValueError: If the address is none.
+        ValueError: If `server` is no such address.
     """
 
     def __init__(
@@ -97,6 +104,23 @@ class Client:
                 ],
             )
             self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def connect(self, seconds: float = CONNECT_SECONDS) -> None:
+        """Checks that the server's port can be reached.
+
+        Raises:
+            RequestError: If nothing answers there within `seconds`.
+        """
+        address = urllib.parse.urlsplit(self._url)
+        port = address.port or 80
+        try:
+            socket.create_connection((address.hostname or "", port), seconds).close()
+        except OSError as error:
+            raise RequestError(
+                "UNAVAILABLE",
+                f"no server answers at {address.hostname}:{port} ({error}). Start one: "
+                "python -m training serve",
+            ) from None
 
     def classify(self, images: Sequence[bytes]) -> list[list[Classification]]:
         """Image files' bytes -> the best classes of each image, best first.
@@ -182,6 +206,39 @@ class Client:
             only = {"features": "embedding"}.get(signature, "probabilities")
             outputs = {only: outputs}
         return {name: _array(value) for name, value in outputs.items()}
+
+
+class ServerClassifier:
+    """A served model, which decodes the files itself, as a classifier of `training.evaluation`.
+
+    Args:
+        client: Asks the server.
+        top: Classes that are named for each image; the export may name fewer.
+    """
+
+    def __init__(self, client: Client, top: int) -> None:
+        self._client, self._top = client, top
+
+    def prepare(self, encoded: bytes) -> bytes:
+        return encoded
+
+    def classify(self, prepared: Sequence[bytes]) -> list[Classes | ValueError]:
+        """Sends a request for each image, several at a time; the server batches them.
+
+        Raises:
+            RequestError: If the server fails for another reason than the image.
+        """
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            return list(pool.map(self._one, prepared))
+
+    def _one(self, encoded: bytes) -> Classes | ValueError:
+        try:
+            (found,) = self._client.classify([encoded])
+        except RequestError as error:
+            if error.code != "INVALID_ARGUMENT":
+                raise
+            return ValueError(error.message)
+        return tuple((one.label, one.probability) for one in found[: self._top])
 
 
 def _retried(attempt: Callable[[float], T], seconds: float) -> T:

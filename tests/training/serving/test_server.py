@@ -222,14 +222,19 @@ def test_metadata_and_status(server):
         assert sorted(s.version for s in states.model_version_status) == [1, 2]
 
 
-def test_the_predict_command_names_what_is_on_files(server, tmp_path, capsys):
-    (tmp_path / "a.png").write_bytes(served.image())
+def test_the_predict_command_answers_every_file_but_a_broken_one(server, tmp_path, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(served.image())
+    (tmp_path / "b.png").write_bytes(served.image()[:60])
     address = f"grpc://127.0.0.1:{server.grpc_port}"
-    arguments = ["predict", "--server", address, "--model", "net", str(tmp_path / "a.png")]
-    assert main(arguments) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"{tmp_path / 'a.png'}: ")
-    assert any(label in out for label in served.CLASSES)
+    assert main(["predict", "net", str(tmp_path), "--server", address, "--top=2"]) == 1
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        str(tmp_path / name) for name in ("a.png", "c.png")
+    ]
+    assert sum(label in lines[0] for label in served.CLASSES) == 2
+    assert "b.png: cannot be read" in printed.err
 
 
 # What is refused, and how

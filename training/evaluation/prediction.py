@@ -1,0 +1,178 @@
+"""The most probable classes of image files, batch by batch and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.data import augmentation
+from training.models.trained_model import TrainedModel
+
+READERS = 8  # threads that read and decode files; both leave Python's lock
+
+Classes = tuple[tuple[str, float], ...]  # (class name, probability), the most probable first
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one file shows, or why that is not known."""
+
+    file: str
+    classes: Classes = ()
+    error: str = ""
+
+
+class Classifier(Protocol):
+    """Finds the classes of encoded images in two steps, of which the first runs in threads."""
+
+    def prepare(self, encoded: bytes) -> Any:
+        """Returns what `classify` takes of one image file.
+
+        Raises:
+            ValueError: If the file is no image that is read.
+        """
+
+    def classify(self, prepared: Sequence[Any]) -> list[Classes | ValueError]:
+        """Returns the classes of each image, or why it has none."""
+
+
+def predictions(
+    files: Sequence[Path], classifier: Classifier, batch_size: int
+) -> Iterator[list[Prediction]]:
+    """Yields the predictions of all files, in batches and in order.
+
+    The next batch is read and prepared while a batch is classified.
+
+    Args:
+        files: The image files.
+        classifier: Finds their classes.
+        batch_size: Images that are classified together.
+    """
+    batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+
+    def prepared(file: Path) -> Any:
+        return classifier.prepare(file.read_bytes())
+
+    with ThreadPoolExecutor(READERS) as pool:
+        started: list[Future[Any]] = []
+        for batch, following in zip([[], *batches], [*batches, []], strict=True):
+            waiting, started = started, [pool.submit(prepared, file) for file in following]
+            if batch:
+                yield _classified(batch, waiting, classifier)
+
+
+def _classified(
+    files: Sequence[Path], waiting: Sequence[Future[Any]], classifier: Classifier
+) -> list[Prediction]:
+    """The predictions of one batch, whose files are being prepared."""
+    ready, reasons = {}, {}
+    for file, future in zip(files, waiting, strict=True):
+        try:
+            ready[file] = future.result()
+        except (ValueError, OSError) as error:
+            reasons[file] = error.strerror if isinstance(error, OSError) else str(error)
+    answers = classifier.classify(list(ready.values())) if ready else []
+    found = dict(zip(ready, answers, strict=True))
+    rows = []
+    for file in files:
+        classes = found.get(file, ())
+        if isinstance(classes, ValueError):
+            rows.append(Prediction(str(file), error=str(classes)))
+        else:
+            rows.append(Prediction(str(file), classes, reasons.get(file) or ""))
+    return rows
+
+
+class ModelClassifier:
+    """A model in this process.
+
+    Args:
+        net: The model.
+        top: Classes that are named for each image.
+    """
+
+    def __init__(self, net: TrainedModel, top: int) -> None:
+        self._net, self._top = net, top
+        self._batch_size = 0
+        self._decode = tf.function(
+            lambda encoded: augmentation.decode_cut(
+                encoded,
+                net.resizing.window,
+                net.resizing.crop,
+                channels=net.model.input_shape[-1],
+                kernel=net.resizing.kernel,
+            ),
+            input_signature=[tf.TensorSpec((), tf.string)],
+        )
+
+    def prepare(self, encoded: bytes) -> np.ndarray:
+        """Returns the pixels that the model takes: float32 (S, S, C), 0..255."""
+        try:
+            with tf.device("CPU"):
+                return self._decode(encoded).numpy()
+        except tf.errors.OpError as error:
+            raise ValueError(reason(error)) from error
+
+    def classify(self, prepared: Sequence[np.ndarray]) -> list[Classes | ValueError]:
+        images = np.stack(prepared)
+        # A smaller batch is filled up with repeated images: another size would be compiled again.
+        self._batch_size = max(self._batch_size, len(images))
+        filled = np.resize(images, (self._batch_size, *images.shape[1:]))
+        scores = self._net.model.predict_on_batch(filled)[: len(images)]
+        probabilities = np.asarray(keras.ops.convert_to_numpy(scores), np.float64)
+        return [best(row, self._net.labels, self._top) for row in probabilities]
+
+
+class VersionClassifier:
+    """A version that `export` wrote: a SavedModel with the signature `serve_bytes`.
+
+    Args:
+        version: Its directory.
+        top: Classes that are named for each image.
+
+    Raises:
+        ValueError: If it is a SavedModel without that signature.
+        OSError: If it cannot be read.
+    """
+
+    def __init__(self, version: Path, top: int) -> None:
+        self._model = tf.saved_model.load(str(version))  # holds the variables
+        if "serve_bytes" not in self._model.signatures:
+            raise ValueError(f"{version} has no signature serve_bytes: `export` did not write it.")
+        self._serve = self._model.signatures["serve_bytes"]
+        labels = version / "assets" / "labels.txt"
+        self._labels = labels.read_text(encoding="utf-8").splitlines()
+        self._top = top
+
+    def prepare(self, encoded: bytes) -> bytes:
+        return encoded
+
+    def classify(self, prepared: Sequence[bytes]) -> list[Classes | ValueError]:
+        try:
+            found = self._serve(image_bytes=tf.constant(prepared))["probabilities"].numpy()
+        except tf.errors.InvalidArgumentError as error:  # one broken image fails its batch
+            if len(prepared) == 1:
+                return [ValueError(reason(error))]
+            return [one for encoded in prepared for one in self.classify([encoded])]
+        return [best(row, self._labels, self._top) for row in found]
+
+
+def best(probabilities: np.ndarray, labels: Sequence[str], top: int) -> Classes:
+    """The `top` most probable classes of one image, (K,); of equal ones the first."""
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple((labels[i], float(probabilities[i])) for i in order)
+
+
+def reason(error: tf.errors.OpError) -> str:
+    """TensorFlow's message about an image, without the graph's nodes."""
+    message = error.message.split("[[{{")[0].replace("\n", " ")
+    while message.startswith("{{function_node"):
+        message = message.partition("}}")[2]
+    return message.split("[Op:")[0].strip().rstrip(".")
