@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.paper import making, report
-    from training.paper.making import Request
+    from training.paper import report, reproduce
+    from training.paper.reproduce import Request
 
     if options.budget is not None and options.budget < 1:
         raise UsageError(f"--budget is at least one iteration; given {options.budget}.")
@@ -90,14 +90,14 @@ def run(options: argparse.Namespace) -> None:
     )
     with arguments():
         recipes.override(recipes.load(options.recipe or "cifar10"), options.overrides)
-    chosen = making.of(options.what)
+    chosen = reproduce.of(options.what)
     if options.dry_run:
         _say_what_would_be_done(request, chosen)
         return
     made, left_out = [], []
     for experiment in chosen:
         try:
-            result = making.make(experiment, request)
+            result = reproduce.make(experiment, request)
         except (ValueError, OSError) as error:
             left_out.append(f"{experiment.name}: {error}")
             continue
@@ -120,7 +120,8 @@ def _print(result) -> None:
 
 def _say_what_would_be_done(request, chosen) -> None:
     from training.common import tables
-    from training.paper import jobs
+    from training.paper import runs
+    from training.paper.recipe_descriptions import describe
 
     planned, left_out = {}, []
     for experiment in chosen:
@@ -131,11 +132,11 @@ def _say_what_would_be_done(request, chosen) -> None:
             left_out.append(f"{experiment.name}: {error}")
     rows, total = [], 0
     for run, names in planned.items():
-        all_steps = jobs.steps(run.job)
+        all_steps = runs.steps(run.job)
         left = 0 if run.state in ("finished", "failed") else max(0, (all_steps or 0) - run.step)
         total += left
         said = f"{left:,}" if all_steps is not None or not left else "?"
-        recipe = str(jobs.describe(run.job.recipe))
+        recipe = str(describe(run.job.recipe))
         rows.append((run.directory.name, recipe, run.state, said, ", ".join(names)))
     headings = ("run", "recipe", "state", "steps left", "for")
     tables.show(headings, rows, title="Runs", words=("recipe", "state", "for"))

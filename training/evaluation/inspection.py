@@ -61,7 +61,9 @@ def gradcam(
     """Where the most probable class is seen: `out` as `.png`, and the maps as `.csv`."""
     found = analysis.grad_cam(model, images, layer=layer)
     titles = [
-        class_names[seen] if seen == true else f"{class_names[seen]} ({class_names[true]})"
+        f"✓ {class_names[true]}"
+        if seen == true
+        else f"✗ {class_names[seen]}\ntrue: {class_names[true]}"
         for seen, true in zip(found.classes, labels, strict=True)
     ]
     inspection_figures.overlays(images, found.maps, titles, out.with_suffix(".png"))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from training.common.figures import COLOURS, save
+from training.common.figures import finish_axes, net_colours, save
+
+HIDDEN = 10  # a net whose largest value is so many times another's would hide it on a linear axis
 
 
 def responses(stds: Mapping[str, np.ndarray], path: Path) -> None:
-    """Fig. 7: the deviation of each layer's response, in layer order and sorted; a line a net."""
+    """Draws Fig. 7: the standard deviation of every layer's response, in layer order and sorted.
+
+    Args:
+        stds: {network: deviations (layers,)}, a line each.
+        path: The PNG.
+    """
     figure = Figure(figsize=(6.5, 5.5), layout="constrained")
     for axes, title, arranged in zip(
         figure.subplots(2, 1),
@@ -22,22 +30,34 @@ def responses(stds: Mapping[str, np.ndarray], path: Path) -> None:
         (lambda values: values, lambda values: np.sort(values)[::-1]),
         strict=True,
     ):
-        _lines(axes, {name: arranged(values) for name, values in stds.items()})
-        axes.set(xlabel=title, ylabel="standard deviation", ylim=(0, None))
+        _draw_layers(axes, {name: arranged(values) for name, values in stds.items()})
+        finish_axes(axes, xlabel=title, ylabel="standard deviation", **y_axis(stds))
     save(figure, path)
 
 
 def gradients(norms: Mapping[str, np.ndarray], path: Path) -> None:
-    """The norm of the gradient at each layer, logarithmic; a line a net."""
+    """Draws the norm of the gradient at every layer on a logarithmic axis.
+
+    Args:
+        norms: {network: norms (layers,)}, a line each.
+        path: The PNG.
+    """
     figure = Figure(figsize=(6.5, 3.4), layout="constrained")
     axes = figure.subplots()
-    _lines(axes, norms)
-    axes.set(xlabel="layer, from input to output", ylabel="norm of the gradient", yscale="log")
+    _draw_layers(axes, norms)
+    labels = {"xlabel": "layer, from input to output", "ylabel": "norm of the gradient"}
+    finish_axes(axes, **labels, yscale="log")
     save(figure, path)
 
 
 def gradients_over_training(steps: Sequence[int], norms: np.ndarray, path: Path) -> None:
-    """The norm (steps, layers) of the gradient at each layer over the run, as colours."""
+    """Draws the norm of the gradient at every layer over a run as a colour map.
+
+    Args:
+        steps: The iterations at which the gradients were recorded.
+        norms: (steps, layers).
+        path: The PNG.
+    """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     logarithms = np.log10(np.maximum(norms.T, np.finfo(np.float64).tiny))
@@ -52,7 +72,15 @@ def gradients_over_training(steps: Sequence[int], norms: np.ndarray, path: Path)
 def overlays(
     images: np.ndarray, maps: np.ndarray, titles: Sequence[str], path: Path, columns: int = 6
 ) -> None:
-    """Each image (N, H, W, C), 0..255, above itself under its class activation map (N, h, w)."""
+    """Draws every image, and below it the image under its class activation map.
+
+    Args:
+        images: (N, H, W, C), 0..255.
+        maps: (N, h, w), 0..1.
+        titles: One for each image.
+        path: The PNG.
+        columns: Images side by side.
+    """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.7 * columns, 3.7 * rows), layout="constrained")
@@ -62,24 +90,24 @@ def overlays(
     for i, (image, heat, title) in enumerate(zip(images, maps, titles, strict=True)):
         row, column = 2 * (i // columns), i % columns
         _picture(grid[row, column], image, title)
-        _picture(grid[row + 1, column], overlay(image, heat))
+        shown = overlay(grid[row + 1, column], image, heat)
+    figure.colorbar(shown, ax=grid, shrink=0.6, label="class activation, 1 at its highest")
     save(figure, path)
 
 
-def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image (H, W, C), 0..255, half covered by a map (h, w), 0..1: (H, W, 3), 0..255."""
+def overlay(axes: Axes, image: np.ndarray, heat: np.ndarray) -> AxesImage:
+    """Draws an image (H, W, C), 0..255, half covered by a map (h, w), 0..1, of the same extent."""
+    _picture(axes, image)
     height, width = image.shape[:2]
-    colours = colormaps["jet"](_bilinear(heat, height, width))[..., :3] * 255
-    return 0.5 * colours + 0.5 * image
-
-
-def _bilinear(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(h, w) -> (height, width), pixel centres aligned; the border's values beyond them."""
-    for axis, size in enumerate((height, width)):
-        given = np.arange(values.shape[axis]) + 0.5
-        wanted = (np.arange(size) + 0.5) * values.shape[axis] / size
-        values = np.apply_along_axis(lambda line: np.interp(wanted, given, line), axis, values)  # noqa: B023
-    return values
+    return axes.imshow(
+        heat,
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        alpha=0.5,
+        interpolation="bilinear",
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
 
 
 def neighbours(
@@ -89,7 +117,15 @@ def neighbours(
     titles: Sequence[Sequence[str]],
     path: Path,
 ) -> None:
-    """A row for each image (Q, H, W, C), left, with its nearest (Q, k, H, W, C) beside it."""
+    """Draws a row for every query: the image itself, and the images nearest to it.
+
+    Args:
+        queries: Images (Q, H, W, C), 0..255.
+        found: Their nearest images (Q, k, H, W, C).
+        query_titles: One for each query.
+        titles: For each query, one for each of its nearest images.
+        path: The PNG.
+    """
     count, k = found.shape[:2]
     figure = Figure(figsize=(1.4 * (k + 1), 1.6 * count), layout="constrained")
     grid = figure.subplots(count, k + 1, squeeze=False)
@@ -103,15 +139,21 @@ def neighbours(
     save(figure, path)
 
 
-def _lines(axes, values: Mapping[str, np.ndarray]) -> None:
-    for colour, (name, line) in zip(cycle(COLOURS), values.items(), strict=False):
-        style = "--" if "plain" in name else "-"
-        axes.plot(np.arange(1, len(line) + 1), line, style, color=colour, label=name)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
+def _draw_layers(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
+    colours = net_colours(list(values))
+    for name, line in values.items():
+        axes.plot(np.arange(1, len(line) + 1), line, color=colours[name], label=name)
 
 
-def _picture(axes, image: np.ndarray, title: str | None = None) -> None:
+def y_axis(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the properties of the y axis: logarithmic if one net would hide another."""
+    largest = [float(np.max(line)) for line in values.values()]
+    positive = min(float(np.min(line)) for line in values.values()) > 0
+    hidden = max(largest) > HIDDEN * min(largest)
+    return {"yscale": "log"} if positive and hidden else {"ylim": (0, None)}
+
+
+def _picture(axes: Axes, image: np.ndarray, title: str | None = None) -> None:
     pixels = np.clip(image, 0, 255).astype(np.uint8)
     axes.imshow(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
     axes.set_axis_off()

@@ -1,4 +1,4 @@
-"""The paper's claim in small: nets of two depths, plain and residual, trained the same way."""
+"""The paper's comparison in small: plain and residual nets of two depths, trained the same way."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.common import figures
+from training.config.jobs import Job
 from training.config.recipes import Recipe
-from training.trainer.train import Job, Outcome, train
+from training.trainer.train import Outcome, train
 
 FAMILIES = ("plain", "resnet")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcomes by (family, depth), one per seed."""
+    """Outcomes of runs by (family, depth), one for each seed."""
 
     outcomes: dict[tuple[str, int], list[Outcome]]
 
     def test_errors(self, family: str, depth: int) -> list[float]:
-        return [outcome.test_error for outcome in self.outcomes[family, depth]]
+        """Returns the test errors of all seeds, in per cent."""
+        outcomes = self.outcomes[family, depth]
+        return [outcome.test_error for outcome in outcomes if outcome.test_error is not None]
 
     def training_errors(self, family: str, depth: int) -> list[float]:
-        """Of the last epoch."""
+        """Returns the training errors of the last epoch, in per cent."""
         return [outcome.rows[-1]["error"] for outcome in self.outcomes[family, depth]]
 
 
@@ -33,7 +36,7 @@ def compare(
 ) -> Comparison:
     """Trains every family at every depth with every seed, each in its own work directory.
 
-    Rerun, it goes on where it was.
+    Called again, it continues unfinished runs and does not repeat finished ones.
     """
     outcomes: dict[tuple[str, int], list[Outcome]] = {}
     for seed in seeds:
@@ -46,21 +49,19 @@ def compare(
 
 
 def spread(values: Sequence[float]) -> str:
-    """`8.9`, or `8.9 ± 0.4` (mean and sample standard deviation) of several."""
+    """Returns `8.9`, or `8.9 ± 0.4` (mean and sample standard deviation) of several."""
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Fig. 6 in small: plain nets left, residual nets right; the first seed's curves."""
-    titles = {"plain": "plain nets", "resnet": "residual nets"}
-    panels = {
-        titles[family]: {
-            f"{family}-{depth}": outcomes[0].rows
-            for (other, depth), outcomes in comparison.outcomes.items()
-            if other == family
-        }
-        for family in FAMILIES
-    }
-    figures.panels(panels, path)
+    """Draws the first seed's learning curves as Fig. 6 does: plain nets left, residual right."""
+    panels: dict[str, dict[str, Sequence[figures.Row]]] = {"plain nets": {}, "residual nets": {}}
+    for (family, depth), outcomes in comparison.outcomes.items():
+        plain = family == "plain"
+        title, name = ("plain nets", "plain") if plain else ("residual nets", "ResNet")
+        panels[title][f"{name}-{depth}"] = outcomes[0].rows
+    first = next(iter(comparison.outcomes.values()))[0]
+    held_out: figures.HeldOut = "test" if first.validation_error is None else "validation"
+    figures.save_learning_curves(panels, held_out, path)

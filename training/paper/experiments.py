@@ -1,4 +1,4 @@
-"""Every table and figure of the paper as a row: which nets it needs, on which data, seen how."""
+"""Every table and figure of the paper as a row: its networks, data sets and test protocol."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DIGITS_DEPTHS = (20, 56)
 
 @dataclass(frozen=True)
 class Net:
-    """A network with a shortcut option; `None` is the network's own."""
+    """A network with a shortcut option; `None` stands for the network's own."""
 
     network: str
     shortcut: str | None = None
 
     def __post_init__(self) -> None:
         if self.shortcut == architectures.get(self.network).shortcut:
-            object.__setattr__(self, "shortcut", None)  # one net, one row
+            object.__setattr__(self, "shortcut", None)  # so that equal nets compare equal
 
     @property
     def depth(self) -> int:
@@ -38,7 +38,7 @@ class Net:
 
     @property
     def label(self) -> str:
-        """As the paper writes it: `plain-20`, `ResNet-34 A`."""
+        """The name as the paper writes it: `plain-20`, `ResNet-34 A`."""
         name = f"{'ResNet' if self.family == 'resnet' else 'plain'}-{self.depth}"
         own = architectures.get(self.network)
         if own.stem == "cifar" or own.block == "bottleneck" or own.shortcut is None:
@@ -52,7 +52,7 @@ class Experiment:
 
     name: str
     title: str
-    kind: str  # what is shown: "costs", "errors", "ensemble", "curves" or "responses"
+    kind: str  # "costs", "errors", "ensemble", "curves" or "responses"
     datasets: tuple[str, ...]  # the first is the paper's
     protocol: str | None  # of training.evaluation.protocols
     nets: tuple[Net, ...]
@@ -74,7 +74,7 @@ def _cifar(plain: Sequence[int], residual: Sequence[int]) -> tuple[Net, ...]:
 _PLAIN, _RESIDUAL = architectures.CIFAR_PLAIN_DEPTHS, architectures.CIFAR_DEPTHS
 _COST_NETS = tuple(Net(name) for name in architectures.ARCHITECTURES)
 # The paper combines "six models of different depth", "only with two 152-layer ones", and names no
-# others (section 4.1): ours are the five of Table 4 and a second 152.
+# others (section 4.1): here they are the five of Table 4 and a second 152.
 _SIX = (*_of_table("table4"), Net("resnet152"))
 
 # fmt: off
@@ -88,11 +88,11 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({row.name: row for row 
                PHOTOGRAPHS,  "ten_crop",    _of_table("table3")),
     Experiment("table4", "Table 4: single models, five scales",              "errors",
                PHOTOGRAPHS,  "multi_scale", _of_table("table4")),
-    Experiment("table5", "Table 5: an ensemble of six, five scales",         "ensemble",
+    Experiment("table5", "Table 5: an ensemble, five scales",         "ensemble",
                PHOTOGRAPHS,  "multi_scale", _SIX),
     Experiment("table6", "Table 6: small images, test error",                "errors",
                SMALL_IMAGES, "single",      _cifar(_PLAIN, _RESIDUAL)),
-    Experiment("fig1",   "Figure 1: a deeper plain net has higher error",    "curves",
+    Experiment("fig1",   "Figure 1: plain nets of two depths",    "curves",
                SMALL_IMAGES, "single",      _cifar((20, 56), ())),
     Experiment("fig4",   "Figure 4: training on photographs",                "curves",
                PHOTOGRAPHS,  "center",      _of_table("table2")),
@@ -107,9 +107,9 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({row.name: row for row 
 def chosen(
     experiment: Experiment, dataset: str | None, depths: Sequence[int] | None
 ) -> tuple[Net, ...]:
-    """The nets of an experiment, restricted to some depths.
+    """Returns the nets of an experiment that have one of the depths.
 
-    Small images also take depths 6n+2 that the paper has not, in the families of the experiment.
+    Small images also take depths 6n+2 that the paper does not have, in the experiment's families.
     """
     if depths is None:
         depths = DIGITS_DEPTHS if dataset == "digits" else None
@@ -128,14 +128,14 @@ def chosen(
 
 
 def seeds(net: Net, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The seeds of a net's runs: those asked for, else five for ResNet-110 and one for others."""
+    """Returns the seeds asked for, by default five for ResNet-110 and one for other nets."""
     if asked is not None:
         return tuple(asked)
     return tuple(range(REPETITIONS if net.network == REPEATED else 1))
 
 
 def places(nets: Sequence[Net], asked: Sequence[int] | None) -> list[tuple[Net, int]]:
-    """(net, seed) of every run; a net that stands twice (in an ensemble) takes another seed."""
+    """Returns (net, seed) of every run; a net's second place in an ensemble takes another seed."""
     found: list[tuple[Net, int]] = []
     for net in nets:
         before = [seed for other, seed in found if other == net]

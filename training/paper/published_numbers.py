@@ -1,4 +1,4 @@
-"""The paper's published numbers that our tables stand beside (arXiv 1512.03385)."""
+"""The numbers that the paper published (arXiv 1512.03385), as printed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Error:
     method: str
     top1: str
     top5: str = ""
-    network: str | None = None  # ours, a name of architectures.get; None: others' methods
+    network: str | None = None  # a name of architectures.get; None: a method of others
     shortcut: str | None = None  # A, B or C; None: plain, or not the network's choice
 
 
@@ -99,7 +99,7 @@ ERRORS: Mapping[str, tuple[Error, ...]] = MappingProxyType({
 })
 # fmt: on
 
-# Where second-hand summaries of the paper err, by our table.
+# Where second-hand summaries of the paper err, by table.
 CORRECTIONS: Mapping[str, str] = MappingProxyType(
     {
         "table3": "24.27 % top-1 is PReLU-net's. A widely read summary gives it to GoogLeNet, of "

@@ -18,7 +18,8 @@ from training.data import datasets
 from training.data.pixel_mean import pixel_mean
 from training.data.splits import Dataset
 from training.evaluation.evaluate import evaluate
-from training.paper import jobs
+from training.paper import runs
+from training.paper.recipe_descriptions import describe
 from training.paper.runs import Run
 
 DATA_SET = "cifar10"
@@ -28,18 +29,19 @@ TOLERANCE = 1e-5  # of probabilities: the same numbers, added up in other progra
 
 @dataclass(frozen=True)
 class Released:
-    """What a release came to; `row` is the line for `keras_resnet/weights/published.py`."""
+    """The weights file, and its line for `keras_resnet/weights/published.py`."""
 
     file: Path
     row: str
 
 
 def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Released:
-    """Writes a run's network without what the training put around it, with its facts beside it.
+    """Writes the weights of a run's network, without the layers that preprocess its input.
 
-    Into `out` go `<network>_cifar10.weights.h5`, `<network>_cifar10.json` and, if it is not there,
-    the mean of the training images. The written file is loaded again and gives, behind
-    `preprocess_input`, the probabilities of the run's model on all test images.
+    Writes `<network>_cifar10.weights.h5`, `<network>_cifar10.json` with the facts of the run and,
+    if it does not exist yet, the mean of the training images into `out`. Checks that the written
+    file, loaded again behind `preprocess_input`, gives the probabilities of the run's model on all
+    test images.
 
     Args:
         directory: A finished work directory of `train`.
@@ -48,13 +50,13 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
 
     Raises:
         ValueError: If the run is not one to release.
-        OSError: If something is missing, or there already.
+        OSError: If a file is missing, or exists that would be written over.
     """
     run, name = _checked(directory)
     file, facts_file = out / f"{name}.weights.h5", out / f"{name}.json"
     for path in (file, facts_file):
         if path.exists():
-            raise FileExistsError(f"{path} is there already; remove it first.")
+            raise FileExistsError(f"{path} exists; remove it first.")
     dataset = datasets.load(DATA_SET, data_dir)
     if tuple(dataset.class_names) != CLASS_NAMES[DATA_SET]:
         raise ValueError(f"{data_dir} has other classes: {', '.join(dataset.class_names)}.")
@@ -80,14 +82,14 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
 
 
 def _checked(directory: Path) -> tuple[Run, str]:
-    job = jobs.read(directory)
+    job = runs.read_job(directory)
     if job is None or not (directory / "result.json").is_file():
         raise ValueError(f"{directory} holds no finished run.")
     if job.dataset != DATA_SET or job.recipe.held_out or job.shortcut is not None:
         raise ValueError(
             f"{directory} is of {job.dataset}, held_out={job.recipe.held_out}, shortcut "
-            f"{job.shortcut}; released are nets of {DATA_SET} with their own shortcut, trained on "
-            "all 50,000 images, whose mean the package has."
+            f"{job.shortcut}; only nets of {DATA_SET} with their own shortcut are released, which "
+            "were trained on all 50,000 images, whose mean the package has."
         )
     if job.network not in architectures.ARCHITECTURES:
         raise ValueError(f"{job.network} is no network of the paper's table.")
@@ -95,7 +97,7 @@ def _checked(directory: Path) -> tuple[Run, str]:
 
 
 def _mean(dataset: Dataset, out: Path) -> np.ndarray:
-    """The training images' mean, written once and from then on the same."""
+    """Returns the mean of the training images; writes it once, then checks that it is the same."""
     mean = pixel_mean(dataset.train)
     path = out / str(CONVENTIONS[DATA_SET].mean)
     if not path.is_file():
@@ -120,8 +122,8 @@ def _compare(
 def _facts(run: Run, top1: float, top5: float | None, examples: int, digest: str) -> dict[str, Any]:
     return {
         "network": run.job.network,
-        "recipe": str(jobs.describe(run.job.recipe)),
-        "command": jobs.command(run.job),
+        "recipe": str(describe(run.job.recipe)),
+        "command": runs.command(run.job),
         "runs": 1,
         "seed": run.job.seed,
         "top1_error": top1,

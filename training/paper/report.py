@@ -1,4 +1,4 @@
-"""A result as files: CSV, Markdown, JSON; and all of a directory's as one HTML page."""
+"""Results as files: CSV, Markdown and JSON of each, and one HTML page of all in a directory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ import jinja2
 from training.common import machine
 from training.common.files import write_json, write_text
 from training.paper.experiments import EXPERIMENTS
-from training.paper.figures import caption
-from training.paper.provenance import EVIDENCE
-from training.paper.results import Result
+from training.paper.results import EVIDENCE, Result, caption
 
 ENDINGS = (".csv", ".md", ".png", ".json")
 REPORT = "report.html"
 
 
 def claim(out: Path, name: str, selection: Mapping[str, Any]) -> None:
-    """Makes sure that an experiment's files in `out` may be written, or written anew.
+    """Makes `out`, and checks that an experiment's files in it may be written.
 
     Raises:
-        ValueError: If `out` holds the experiment of another selection, or files of other origin.
-        OSError: If it cannot be made.
+        ValueError: If `out` holds the experiment of another selection, or files of another origin.
+        OSError: If `out` cannot be made.
     """
     out.mkdir(parents=True, exist_ok=True)
     present = [out / f"{name}{ending}" for ending in ENDINGS if (out / f"{name}{ending}").exists()]
@@ -40,22 +38,24 @@ def claim(out: Path, name: str, selection: Mapping[str, Any]) -> None:
         known = json.loads(file.read_text())["selection"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{present[0]} is there already and not from here: give another --out."
+            f"{present[0]} exists, and `reproduce` did not write it: give another --out."
         ) from error
-    if known != dict(selection):
-        said = ", ".join(f"{key} {value}" for key, value in known.items() if value)
-        raise ValueError(f"{out} holds {name} of another selection ({said}): give another --out.")
+    if known != selection:
+        selected = ", ".join(f"{key} {value}" for key, value in known.items() if value)
+        raise ValueError(
+            f"{out} holds {name} of another selection ({selected}): give another --out."
+        )
 
 
 def write(result: Result, out: Path) -> None:
-    """Writes `<name>.csv`, `<name>.md` and `<name>.json`; the PNG is there already."""
+    """Writes `<name>.csv`, `<name>.md` and `<name>.json` beside the PNG, which exists already."""
     write_text(out / f"{result.name}.csv", _csv(result.records))
     write_text(out / f"{result.name}.md", markdown(result))
     write_json(out / f"{result.name}.json", asdict(result))
 
 
 def write_report(out: Path) -> Path:
-    """Writes `report.html` of all results in `out`: one file, with the pictures inside."""
+    """Writes `report.html` of all results in `out`: one file that contains the pictures."""
     sections = []
     for name in EXPERIMENTS:
         file, picture = out / f"{name}.json", out / f"{name}.png"
@@ -87,7 +87,7 @@ def _read(file: Path) -> Result:
 
 
 def markdown(result: Result) -> str:
-    """The table, its notes, the picture and where every number is from."""
+    """Returns the table, its notes, the picture and where every number is from, as Markdown."""
     heading, *under = caption(result).splitlines()
     parts = [f"## {heading}", *under, table(result.headings, result.cells)]
     parts.append("\n".join(f"- {_inline(note)}" for note in result.notes))
@@ -99,7 +99,7 @@ def markdown(result: Result) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column left, the others right."""
+    """Returns a Markdown table, its first column aligned left, the others right."""
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
     return "\n".join(f"| {' | '.join(_inline(cell) for cell in line)} |" for line in lines)
 

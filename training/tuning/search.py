@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras_tuner
 
-from keras_resnet.search_space import Field
+from keras_resnet.search_space import Choice, Field
 from keras_resnet.tuning import declare
 from training.common.files import exclusive_lock
 from training.config.jobs import Job
@@ -56,7 +56,7 @@ class Plan:
         elif self.trials is None and self.tuner != "grid":
             raise ValueError(f"{self.tuner} never ends by itself: give it a number of trials.")
         if self.tuner == "grid":
-            endless = [f.name for f in self.space if not isinstance(f, space.Choice)]
+            endless = [f.name for f in self.space if not isinstance(f, Choice)]
             if endless:
                 raise ValueError(
                     f"A grid needs values, and {', '.join(endless)} has an interval: list some, as "

@@ -9,6 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 import keras_resnet
@@ -166,13 +169,21 @@ def test_gradcam_and_neighbours_are_drawn_and_written(
 def test_an_overlay_is_half_the_image_and_half_the_map() -> None:
     image = np.full((8, 6, 1), 100.0)
     heat = np.array([[0.0, 0.0], [1.0, 1.0]])
-    found = inspection_figures.overlay(image, heat)
-    assert found.shape == (8, 6, 3)
-    blue, red = found[0, 0], found[-1, 0]
-    assert blue[2] > blue[0]  # of the colours from blue to red
-    assert red[0] > red[2]
-    np.testing.assert_array_equal(found[:, 0], found[:, -1])
-    np.testing.assert_allclose(inspection_figures.overlay(image + 20, heat) - found, 10)
+    figure = Figure(figsize=(0.6, 0.8), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    inspection_figures.overlay(axes, image, heat)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (80, 60, 3), ten for each of the image
+    for row, end in ((0, 0.0), (-1, 1.0)):
+        expected = 50 + 255 * np.array(colormaps["viridis"](end)[:3]) / 2
+        np.testing.assert_allclose(pixels[row], np.tile(expected, (60, 1)), atol=2)
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(2.0, "linear"), (50.0, "log")])
+def test_no_net_of_a_picture_hides_the_others(largest: float, scale: str) -> None:
+    stds = {"plain-20": np.array([1.0, 0.5]), "ResNet-20": np.array([largest, 0.5])}
+    assert inspection_figures.y_axis(stds).get("yscale", "linear") == scale
 
 
 def test_probes_are_spread_over_a_split() -> None:

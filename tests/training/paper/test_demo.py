@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 
-from matplotlib.figure import Figure
-
 from training.cli import main
-from training.common import figures
 from training.paper.demo import spread
 
 
@@ -26,12 +23,3 @@ def test_the_demonstration(tmp_path, capsys):
 def test_spread_is_the_sample_standard_deviation():
     assert spread([7.25]) == "7.2"
     assert spread([1.0, 3.0]) == "2.0 ± 1.4"
-
-
-def test_no_run_is_left_out_of_a_picture(tmp_path):
-    rows = [{"step": 1.0, "error": 50.0, "val_error": 60.0}]
-    axes = Figure().subplots()
-    figures.error_axes(axes, {f"net-{i}": rows for i in range(9)}, "nine nets")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        f"net-{i}" for i in range(9)
-    ]

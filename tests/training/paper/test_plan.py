@@ -16,8 +16,9 @@ from training.cli import main
 from training.commands import train as train_command
 from training.config import recipes
 from training.config.recipes import RECIPES, Recipe
-from training.paper import experiments, jobs, published_numbers, runs
+from training.paper import experiments, published_numbers, runs
 from training.paper.experiments import EXPERIMENTS, Net
+from training.paper.recipe_descriptions import describe, with_budget
 from training.trainer import learning_rate
 from training.trainer.train import Job
 
@@ -155,25 +156,25 @@ def parsed(command: str) -> Job:
 @settings(deadline=None)
 @given(JOBS)
 def test_the_command_of_a_job_makes_that_job(job):
-    assert parsed(jobs.command(job)) == job
+    assert parsed(runs.command(job)) == job
 
 
 @settings(deadline=None)
 @given(JOBS, JOBS)
 def test_different_jobs_have_different_directories(one, other):
-    assert (jobs.directory_name(one) == jobs.directory_name(other)) == (one == other)
+    assert (runs.directory_name(one) == runs.directory_name(other)) == (one == other)
 
 
 def test_a_budget_is_said_and_scales_the_schedule():
-    recipe = jobs.with_budget(RECIPES["cifar10"], 640)
-    assert str(jobs.describe(recipe)) == "cifar10, budget 640 of 64,000 iterations"
-    assert str(jobs.describe(RECIPES["cifar10"])) == "cifar10, all 64,000 iterations"
+    recipe = with_budget(RECIPES["cifar10"], 640)
+    assert str(describe(recipe)) == "cifar10, budget 640 of 64,000 iterations"
+    assert str(describe(RECIPES["cifar10"])) == "cifar10, all 64,000 iterations"
     rates = [learning_rate.rate(recipe, step, 640) for step in (0, 319, 320, 479, 480, 639)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
-    digits = jobs.with_budget(RECIPES["digits"], 5)
-    assert str(jobs.describe(digits)) == "digits, budget 5 iterations instead of 8 epochs"
-    job = Job("resnet20", "cifar10", jobs.with_budget(RECIPES["cifar10-fast"], 1500))
-    assert jobs.directory_name(job) == "resnet20-cifar10-fast-budget1500-0"
+    digits = with_budget(RECIPES["digits"], 5)
+    assert str(describe(digits)) == "digits, budget 5 iterations instead of 8 epochs"
+    job = Job("resnet20", "cifar10", with_budget(RECIPES["cifar10-fast"], 1500))
+    assert runs.directory_name(job) == "resnet20-cifar10-fast-budget1500-0"
 
 
 # ---- runs on the disk
@@ -192,9 +193,9 @@ def test_runs_are_found_by_their_job_not_by_their_name(tmp_path):
     elsewhere = directory(tmp_path / "theirs" / "any name", job, result="{}")
     directory(tmp_path / "work" / "another", replace(job, seed=5), result="{}")
     for adopted in (elsewhere, elsewhere.parent):  # the run itself, or what holds it
-        (run,) = runs.planned([replace(job, data_dir="x")], tmp_path / "work", [adopted])
+        (run,) = runs.plan([replace(job, data_dir="x")], tmp_path / "work", [adopted])
         assert (run.directory, run.state) == (elsewhere, "finished")
-    (run,) = runs.planned([job], tmp_path / "work")
+    (run,) = runs.plan([job], tmp_path / "work")
     assert run.state == "missing"
     assert run.directory.parent == tmp_path / "work"
 
@@ -206,16 +207,16 @@ def test_the_run_that_got_furthest_is_taken(tmp_path):
     for path, step in ((tmp_path / "a", 3), (further, 6)):
         (path / "checkpoints").mkdir()
         (path / "checkpoints" / f"step-{step:09}.npz").write_text("")
-    (run,) = runs.planned([job, job], tmp_path)
+    (run,) = runs.plan([job, job], tmp_path)
     assert (run.directory, run.state, run.step) == (further, "begun", 6)
     (further / "failure.json").write_text('{"reason": "exit code 3: NaN"}')
-    assert runs.planned([job], tmp_path)[0].directory == tmp_path / "a"
+    assert runs.plan([job], tmp_path)[0].directory == tmp_path / "a"
 
 
 def test_the_network_s_own_shortcut_is_the_same_job(tmp_path):
     job = Job("resnet34", "folder", RECIPES["imagenet"], shortcut="B")
     directory(tmp_path / "run", job, result="{}")
-    (run,) = runs.planned([replace(job, shortcut=None)], tmp_path)
+    (run,) = runs.plan([replace(job, shortcut=None)], tmp_path)
     assert run.state == "finished"
 
 
@@ -223,13 +224,13 @@ def test_what_is_no_run_is_passed_by(tmp_path):
     for number, text in enumerate(("", "[]", "{}", '{"job": {"network": "resnet8"}}')):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "job.json").write_text(text)
-    assert runs.found([tmp_path]) == []
+    assert runs.find([tmp_path]) == []
     with pytest.raises(FileNotFoundError, match="to adopt"):
-        runs.planned([], tmp_path, [tmp_path / "nowhere"])
+        runs.plan([], tmp_path, [tmp_path / "nowhere"])
 
 
 def test_a_dry_run_trains_nothing_and_counts_the_steps(tmp_path, capsys):
-    finished = Job("resnet20", "cifar10", jobs.with_budget(RECIPES["cifar10"], 100))
+    finished = Job("resnet20", "cifar10", with_budget(RECIPES["cifar10"], 100))
     directory(tmp_path / "w" / "r", finished, result="{}")
     arguments = ["reproduce", "table6", "--depths", "20", "56", "--budget", "100", "--dry-run"]
     assert main([*arguments, f"--workdir={tmp_path / 'w'}", f"--out={tmp_path / 'out'}"]) == 0

@@ -14,8 +14,7 @@ from training.cli import main
 from training.common import machine
 from training.config import recipes
 from training.paper import report
-from training.paper.provenance import EVIDENCE
-from training.paper.results import Result
+from training.paper.results import EVIDENCE, Result
 from training.trainer.train import Job, train
 
 TINY = ("--dataset=digits", "--budget=4", "--set=batch_size=32", "--set=learning_rate=0.01")
@@ -87,7 +86,7 @@ def test_every_result_has_its_files_and_says_its_budget(made):
         assert f"]({name}.png)" in text
     text = (out / "table6.md").read_text()
     assert "The paper has 6.43 % and 7.93 %" in text
-    assert "The paper's numbers are of cifar10, ours of digits." in text
+    assert "The paper's numbers are of cifar10, the measured ones of digits." in text
 
 
 def test_the_curves_are_the_histories(made):
@@ -215,7 +214,7 @@ def test_everything_in_the_report_is_escaped(tmp_path):
 
 def test_files_of_other_origin_are_not_written_over(tmp_path):
     (tmp_path / "table6.csv").write_text("mine")
-    with pytest.raises(ValueError, match="not from here"):
+    with pytest.raises(ValueError, match="did not write it"):
         report.claim(tmp_path, "table6", {})
 
 

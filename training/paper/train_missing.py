@@ -1,4 +1,4 @@
-"""Trains the runs that are missing, each in a process of its own, so that one cannot end others."""
+"""Trains missing runs, each in a process of its own, so that a crash ends one run only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from training.common.errors import DivergedError, PreemptedError
 from training.common.files import write_json
 from training.common.machine import now
-from training.paper import jobs
+from training.paper import runs as run_files
 from training.paper.runs import FAILURE, Run
 
 logger = logging.getLogger(__name__)
@@ -31,38 +31,37 @@ POLL_SECONDS = 1.0  # between two looks at a run's checkpoints
 def train_missing(
     runs: Sequence[Run], data_dir: str | None, train_examples: int | None = None
 ) -> list[Run]:
-    """Trains what is not finished, one after the other; what fails is recorded, the others go on.
+    """Trains the runs that are not finished, one after the other; records those that fail.
 
     Args:
-        runs: As planned.
-        data_dir: Where the data lie, as `train` takes it.
+        runs: What `runs.plan` returned.
+        data_dir: Where the data lie, as `train --data-dir` takes it.
         train_examples: Number of training images, for the progress bar.
 
     Returns:
-        The runs, those that failed now with the reason.
+        The runs, those that failed with the reason.
 
     Raises:
-        PreemptedError: If this process was asked to stop; the run under way has saved itself.
+        PreemptedError: If this process was asked to stop; the current run has saved itself.
     """
-    open_runs = [run for run in runs if run.state in ("begun", "missing")]
-    if not open_runs:
+    unfinished = [run for run in runs if run.state in ("begun", "missing")]
+    if not unfinished:
         return list(runs)
     after = {}
-    with _bar([jobs.steps(run.job, train_examples) or 0 for run in open_runs]) as show:
-        for number, run in enumerate(open_runs):
-            title = f"run {number + 1} of {len(open_runs)}: {run.directory.name}"
-            after[run] = _trained(run, data_dir, lambda step, n=number, t=title: show(n, step, t))
-            ended = after[run]
-            if ended.state == "finished":
-                logger.info("%s: test error %.2f %%", title, ended.result["test_error"])
+    with _bar([run_files.steps(run.job, train_examples) or 0 for run in unfinished]) as show:
+        for number, run in enumerate(unfinished):
+            title = f"run {number + 1} of {len(unfinished)}: {run.directory.name}"
+            after[run] = _train(run, data_dir, lambda step, n=number, t=title: show(n, step, t))
+            if after[run].state == "finished":
+                logger.info("%s: test error %.2f %%", title, after[run].result["test_error"])
             else:
-                logger.warning("%s: %s", title, ended.failure)
+                logger.warning("%s: %s", title, after[run].failure)
     return [after.get(run, run) for run in runs]
 
 
-def _trained(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run:
+def _train(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run:
     run.directory.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "training", "train", *jobs.arguments(run.job)]
+    command = [sys.executable, "-m", "training", "train", *run_files.arguments(run.job)]
     command += ["--workdir", str(run.directory)]
     command += ["--data-dir", str(data_dir)] if data_dir is not None else []
     path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
@@ -70,7 +69,7 @@ def _trained(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run
         process = subprocess.Popen(
             command, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log
         )
-        with _passing_on(process) as asked_to_stop:
+        with _forward_sigterm(process) as signals:
             while True:
                 show(run.step)
                 try:
@@ -79,42 +78,44 @@ def _trained(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run
                 except subprocess.TimeoutExpired:
                     continue
     show(run.step)
-    if asked_to_stop:
-        raise PreemptedError(f"stopped by SIGTERM; {run.directory} goes on when run again.")
+    if signals:
+        raise PreemptedError(
+            f"stopped by SIGTERM; {run.directory} continues when the same command is run again."
+        )
     if code == 0:
         return run
-    said = (run.directory / LOG).read_text(errors="replace").strip().splitlines()
-    reason = f"exit code {code}: {said[-1] if said else 'it said nothing'}"
+    printed = (run.directory / LOG).read_text(errors="replace").strip().splitlines()
+    reason = f"exit code {code}: {printed[-1] if printed else 'it printed nothing'}"
     if code == DivergedError.exit_code:  # the same steps would end the same way
         write_json(run.directory / FAILURE, {"reason": reason, "when": now()})
     return replace(run, failure=reason)
 
 
 @contextmanager
-def _passing_on(process: subprocess.Popen) -> Iterator[list[int]]:
-    """Hands SIGTERM on to a run, which then saves itself; the list has the signals that came."""
-    came: list[int] = []
+def _forward_sigterm(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Passes SIGTERM on to a run, which then saves itself; yields the list of signals received."""
+    received: list[int] = []
 
-    def pass_on(number: int, frame: object) -> None:
-        came.append(number)
+    def forward(number: int, frame: object) -> None:
+        received.append(number)
         process.terminate()
 
-    before = signal.signal(signal.SIGTERM, pass_on)
+    before = signal.signal(signal.SIGTERM, forward)
     try:
-        yield came
+        yield received
     finally:
         signal.signal(signal.SIGTERM, before)
-        if process.poll() is None:  # an exception, such as Ctrl-C, which the run got too
+        if process.poll() is None:  # after an exception, such as Ctrl-C, which the run got too
             process.terminate()
             process.wait()
 
 
 @contextmanager
 def _bar(steps: Sequence[int]) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar over the steps of all runs, and which of how many is under way.
+    """Shows a bar over the steps of all runs.
 
     Yields:
-        `show(number, step, title)`: run `number` has come to `step`.
+        `show(number, step, title)`: run `number` has reached `step`.
     """
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"))

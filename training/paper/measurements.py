@@ -1,4 +1,4 @@
-"""What runs came to: errors by the paper's protocols, ensembles, layer responses; kept in files."""
+"""The numbers of finished runs: errors by the paper's protocols, layer responses; kept in files."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet import analysis
 from training.common import machine
 from training.common.files import sha256, write_json
 from training.data import datasets
-from training.data.splits import Dataset
+from training.data.splits import ArraySplit, Dataset
 from training.evaluation import report
 from training.evaluation.evaluate import evaluate
 from training.paper.experiments import Net
 from training.paper.runs import Run
 
 RESPONSES = "responses.json"
+MODEL = "model.keras"
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one run, or of several together. Errors are in per cent."""
+    """The error of one run, or of several as an ensemble, in per cent."""
 
     top1: float
     top5: float | None
@@ -35,7 +37,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Measured:
-    """A net's runs that have a number, and why others have none."""
+    """The runs of a network that have a score, and why others have none."""
 
     net: Net
     runs: tuple[Run, ...]
@@ -43,8 +45,8 @@ class Measured:
     missing: tuple[str, ...] = ()
 
 
-class Data:
-    """The data set, read when it is first needed: tables of finished runs may not need it."""
+class LazyDataset:
+    """A data set that is read when first needed: scores of finished runs may not need it."""
 
     def __init__(self, name: str, data_dir: str | None) -> None:
         self.name = name
@@ -52,18 +54,16 @@ class Data:
 
     @functools.cached_property
     def dataset(self) -> Dataset:
-        """Raises an OSError if the data are missing."""
+        """The data set; an OSError if the data are missing."""
         return datasets.load(self.name, self.data_dir)
 
 
-def measured(
-    net: Net, runs: Sequence[Run], score: Callable[[Run], Score], unasked: str = ""
-) -> Measured:
-    """The scores of a net's finished runs; a run whose score fails is missing, with the reason."""
+def measure(net: Net, runs: Sequence[Run], score: Callable[[Run], Score]) -> Measured:
+    """Scores a network's finished runs; a run whose score fails is missing, with the reason."""
     good, scores, missing = [], [], []
     for run in runs:
         if run.state != "finished":
-            reason = run.failure or run.recorded_failure or unasked or "not trained"
+            reason = run.failure or run.recorded_failure or "not trained"
             missing.append(f"{net.label}, seed {run.job.seed}: {reason}")
             continue
         try:
@@ -74,22 +74,33 @@ def measured(
     return Measured(net, tuple(good), tuple(scores), tuple(missing))
 
 
-def score(protocol: str, data: Data, run: Run) -> Score:
-    """The error of one run by a protocol: `result.json`'s, or an evaluation, made once."""
-    if protocol == "single":  # what every run of small images ends with
-        result = run.result
-        return Score(result["test_error"], None, result["test_examples"])
-    return together((run,), protocol, data, run.directory / f"evaluation-{protocol}")
+def recorded_score(run: Run) -> Score:
+    """Returns the single-view test error that the run itself recorded in `result.json`."""
+    result = run.result
+    return Score(result["test_error"], None, result["test_examples"])
 
 
-def together(runs: Sequence[Run], protocol: str, data: Data, directory: Path) -> Score:
-    """The error of several runs' nets together, as `directory` has it or evaluated into it.
+def score(protocol: str, data: LazyDataset, run: Run) -> Score:
+    """Returns the error of one run by a protocol, evaluated once and then read from its files."""
+    if protocol == "single":
+        return recorded_score(run)
+    return ensemble_score((run,), protocol, data, run.directory / f"evaluation-{protocol}")
+
+
+def ensemble_score(runs: Sequence[Run], protocol: str, data: LazyDataset, directory: Path) -> Score:
+    """Returns the error of the averaged probabilities of several runs.
+
+    Args:
+        runs: One or more finished runs.
+        protocol: A name of `training.evaluation.protocols`.
+        data: Whose test images are evaluated.
+        directory: Where the evaluation is written, or was by an earlier call.
 
     Raises:
         ValueError: If a run's classes are not the data set's.
         OSError: If the data or a model cannot be read.
     """
-    files = [run.directory / "model.keras" for run in runs]
+    files = [run.directory / MODEL for run in runs]
     hashes = [sha256(file) for file in files]
     summary = directory / report.SUMMARY
     if summary.is_file():
@@ -100,8 +111,8 @@ def together(runs: Sequence[Run], protocol: str, data: Data, directory: Path) ->
     for run in runs:
         if tuple(run.result["class_names"]) != tuple(dataset.class_names):
             raise ValueError(
-                f"{run.directory} was trained on other classes than the data set's: it is of "
-                "another folder. Give another --workdir."
+                f"{run.directory} was trained on other classes than the data set has: it is the "
+                "run of another folder. Give another --workdir."
             )
     models = [keras.models.load_model(file, compile=False) for file in files]
     found = evaluate(models, dataset, protocol, progress=True)
@@ -111,24 +122,27 @@ def together(runs: Sequence[Run], protocol: str, data: Data, directory: Path) ->
     return Score(found.top1_error, found.top5_error, found.examples)
 
 
-def responses(run: Run, data: Data) -> Mapping[str, Any]:
-    """Fig. 7 of one run over all test images: layers, standard deviations; computed once."""
-    model_file = run.directory / "model.keras"
+def responses(run: Run, data: LazyDataset) -> Mapping[str, Any]:
+    """Returns Fig. 7's numbers of one run over all test images, computed once and kept in a file.
+
+    Returns:
+        "layers" and "stds", the names and standard deviations in layer order; "examples".
+    """
+    file, model_file = run.directory / RESPONSES, run.directory / MODEL
     digest = sha256(model_file)
-    file = run.directory / RESPONSES
     if file.is_file():
-        known = json.loads(file.read_text())
+        known: Mapping[str, Any] = json.loads(file.read_text())
         if known["model"] == digest and known["dataset"] == data.name:
             return known
-    from keras_resnet import analysis
-
-    images = data.dataset.test.images.astype(np.float32)
+    test = data.dataset.test
+    if not isinstance(test, ArraySplit):
+        raise ValueError(f"Responses are of images of one size, which {data.name} has not.")
     model = keras.models.load_model(model_file, compile=False)
-    found = analysis.layer_responses(model, images)
+    found = analysis.layer_responses(model, test.images.astype(np.float32))
     values = {
         "dataset": data.name,
         "model": digest,
-        "examples": len(images),
+        "examples": test.examples,
         "layers": list(found.names),
         "stds": [float(std) for std in found.stds],
     }
