@@ -94,10 +94,16 @@ class Request:
         """Returns the job of one run.
 
         Raises:
-            ValueError: If the recipe or an override is unknown.
+            ValueError: If the recipe or an override is unknown, or the recipe has no length.
         """
-        recipe = recipes.load(self.recipe or recipes.default(net.network, dataset))
+        like = "imagenet2012" if dataset == "folder" else dataset  # the paper's recipe
+        recipe = recipes.load(self.recipe or recipes.default(net.network, like))
         recipe = with_budget(recipes.override(recipe, self.overrides), self.budget)
+        if recipe.iterations is None and recipe.epochs is None:
+            raise ValueError(
+                f"The length of the recipe {self.recipe} depends on the number of images: give "
+                "--budget, or --set epochs=NUMBER."
+            )
         return runs.normal(Job(net.network, dataset, recipe, seed, net.shortcut))
 
     def runs(self, experiment: Experiment) -> list[tuple[Net, Run]]:
