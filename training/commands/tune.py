@@ -96,8 +96,8 @@ def run(options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")  # the trials', each in its process
-    from training.tuning import comparison, picture, records, report, search
-    from training.tuning.display import SearchProgress
+    from training.tuning import comparison, records, report, search, search_figure
+    from training.tuning.search_progress import SearchProgress
 
     directory = options.workdir or Path("runs", f"tune-{options.network}-{options.dataset}")
     trials = options.trials
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> None:
             f"None of the {len(ended)} trials completed: {directory / report.TRIALS} has the "
             f"reasons, {directory}/trial_*/log.txt what they printed."
         )
-    picture.draw(ended, groups, directory / "search.png")
+    search_figure.draw(ended, groups, directory / "search.png")
     report.show_trials(ended)
     report.show_comparison(groups)
     for record in ended:

@@ -1,1 +1,1 @@
-"""The search over shortcuts and what surrounds them: keras-tuner decides, `train` trains."""
+"""Hyperparameter search over shortcuts: keras-tuner chooses the trials, `train` trains them."""

@@ -1,7 +1,4 @@
-"""What a search's directory is about, so that another search is not mixed into it.
-
-keras-tuner reloads whatever it finds, also under another search space.
-"""
+"""Keeps different searches out of one directory: keras-tuner would mix their trials."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from typing import Any
 from training.common.files import write_json
 
 FILE_NAME = "search.json"
-PATIENCE_SECONDS = 600  # of a worker whose chief still reads the data
+PATIENCE_SECONDS = 600  # for which a worker waits while its chief reads the data
 
 
 def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:
-    """Writes what the directory's search is, or checks that it is the same.
+    """Writes the description of a search into its directory, or checks that it is the same.
 
     Args:
-        directory: The search's.
-        mine: Plain JSON values, some of them objects of such.
-        first: Whether this process may write it; a worker waits for its chief to.
+        directory: The search's directory.
+        mine: The description, as plain JSON values, nested once at most.
+        first: Whether this process may write; a worker waits until its chief has written.
 
     Raises:
         ValueError: If the directory holds another search.
-        OSError: If the chief does not write it in ten minutes.
+        OSError: If the chief does not write within ten minutes.
     """
     path = directory / FILE_NAME
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -47,12 +44,12 @@ def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:
     if different:
         raise ValueError(
             f"{directory} holds another search: it differs in {'; '.join(different)}. Give another "
-            "--workdir, or the same arguments to go on with it."
+            "--workdir, or the same arguments to continue it."
         )
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"recipe": {"epochs": 3}}` as `{"recipe.epochs": 3}`, as JSON would have it."""
+    """Returns `{"recipe": {"epochs": 3}}` as `{"recipe.epochs": 3}`, in JSON's own types."""
     found: dict[str, Any] = {}
     for key, value in json.loads(json.dumps(values)).items():
         if isinstance(value, dict):

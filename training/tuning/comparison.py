@@ -1,4 +1,4 @@
-"""The paper's question asked of a search: what does each kind of shortcut come to?"""
+"""The paper's question, asked of a search: how low does the error get with each shortcut?"""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHORTCUTS = ("A", "B", "C", PLAIN)
 
 @dataclass(frozen=True)
 class Group:
-    """The trials of one kind of shortcut. Errors are in per cent of the held-out images."""
+    """The trials of one shortcut. Errors are in per cent of the held-out images."""
 
     shortcut: str
     trials: int  # that completed
     failed: int
     errors: tuple[float, ...]  # best first
     best: Record | None
-    extra: tuple[int, ...]  # parameters more than with A, of each different network
+    extra: tuple[int, ...]  # parameters beyond those with A, of each different network
 
     @property
     def mean(self) -> float | None:
@@ -31,16 +31,18 @@ class Group:
 
     @property
     def spread(self) -> float | None:
-        """The sample standard deviation, of two trials at least."""
+        """The sample standard deviation, if there are two trials at least."""
         return statistics.stdev(self.errors) if len(self.errors) > 1 else None
 
 
 def compare(records: Sequence[Record], network: str) -> list[Group]:
-    """A group per shortcut that was tried; of runs that several trials went on with, the last.
+    """Returns a group for every shortcut that was tried.
+
+    Of a run that several trials continued, only the last trial counts.
 
     Args:
-        records: A search's.
-        network: Where it began.
+        records: All trials of the search that have ended, in the order of their beginning.
+        network: The network that the search started from.
     """
     found = []
     last = {record.run: record for record in records if record.completed}  # in their order
@@ -64,7 +66,7 @@ def compare(records: Sequence[Record], network: str) -> list[Group]:
 
 
 def shortcut_parameters(row: Architecture) -> int:
-    """Trainable parameters of a network's shortcuts, section 3.3: what B and C cost beyond A.
+    """Returns the trainable parameters of a network's shortcuts, section 3.3: the cost of B and C.
 
     A projection from c to d channels has c * d weights and its batch norm 2 * d.
     """

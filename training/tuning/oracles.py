@@ -1,4 +1,4 @@
-"""keras-tuner's oracles, which choose the trials, so that a search survives what befalls it."""
+"""keras-tuner's oracles, which choose the trials, made to survive kills and failed trials."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OBJECTIVE = keras_tuner.Objective("validation_error", "min")  # per cent
 
 
 class Durable(keras_tuner.Oracle):
-    """What every oracle here has besides: whole files, and a state that fits them when reloaded.
+    """Mixin: writes files atomically, and reloads a state that agrees with them.
 
-    `after_trial` is called with the oracle whenever a trial has ended; on several machines in the
-    chief, which alone knows all trials.
+    Calls `after_trial` with the oracle whenever a trial has ended; on several machines only the
+    chief does, since it alone knows all trials.
     """
 
     after_trial: Callable[[Any], None]
@@ -32,40 +32,41 @@ class Durable(keras_tuner.Oracle):
         write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:
-        """Goes on where the files are: begun trials go on, ended ones stay."""
+        """Reads the files of an earlier process; trials that it began are chosen again."""
         super().reload()
-        # A kill between a trial's file and the oracle's: it will be chosen again, the same.
+        # After a kill between writing a trial's file and the oracle's, the oracle does not know the
+        # trial, and will choose the same one again.
         self.trials = {name: self.trials[name] for name in self.start_order}
         self._retry_queue = [
             name for name, trial in self.trials.items() if trial.status == TrialStatus.RUNNING
-        ][::-1]  # it is emptied from its end
+        ][::-1]  # keras-tuner takes trials from its end
         self.end_order = [name for name in self.start_order if name not in self._retry_queue]
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
-        # A worker's come back over the wire with floats of 32 bits, which no longer are values of
-        # their own choices.
+        # The network protocol rounds a worker's floats to 32 bits, after which they are none of
+        # the values that they were chosen from.
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
         self.after_trial(self)
 
     def needed(self) -> set[str]:
-        """Trials whose checkpoints may still be wanted: those that run, or are gone on with."""
+        """Returns the trials whose checkpoints are needed: running ones and those they continue."""
         running = [t for t in self.trials.values() if t.status == TrialStatus.RUNNING]
         before = (trial.hyperparameters.values.get("tuner/trial_id") for trial in running)
         return {trial.trial_id for trial in running} | {name for name in before if name}
 
 
 class Random(Durable, keras_tuner.oracles.RandomSearchOracle):
-    """Values drawn at random."""
+    """Draws values at random."""
 
 
 class Bayesian(Durable, keras_tuner.oracles.BayesianOptimizationOracle):
-    """A Gaussian process over the trials so far says which is promising."""
+    """Chooses values by a Gaussian process that is fitted to the trials so far."""
 
 
 class Grid(Durable, keras_tuner.oracles.GridSearchOracle):
-    """Every combination, which the stock oracle forgets to have begun when it is reloaded."""
+    """Tries every combination; the stock oracle begins again when it is reloaded."""
 
     def reload(self) -> None:
         super().reload()
@@ -79,10 +80,10 @@ class Grid(Durable, keras_tuner.oracles.GridSearchOracle):
 
 
 class Hyperband(Durable, keras_tuner.oracles.HyperbandOracle):
-    """Many short trials, of which the better ones go on (Li et al. 2018, JMLR 18)."""
+    """Runs many short trials and continues the better ones (Li et al. 2018, JMLR 18)."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """A failed trial has lost its round; the stock oracle would wait for it for ever."""
+        """Ranks failed trials last in their round; the stock oracle would wait for them forever."""
         failed = [t for t in self.trials.values() if t.status == TrialStatus.FAILED]
         for trial in failed:
             trial.status, trial.score = TrialStatus.COMPLETED, math.inf
@@ -93,7 +94,7 @@ class Hyperband(Durable, keras_tuner.oracles.HyperbandOracle):
                 trial.status, trial.score = TrialStatus.FAILED, None
 
     def needed(self) -> set[str]:
-        """Those of unfinished brackets too: each may be the next to go on."""
+        """Returns the trials of unfinished brackets too: each may be the next to be continued."""
         self._remove_completed_brackets()
         return super().needed() | {
             row["id"] for bracket in self._brackets for rows in bracket["rounds"] for row in rows
@@ -118,24 +119,24 @@ def make(
     factor: int,
     after_trial: Callable[[Any], None],
 ) -> Durable:
-    """The oracle of that kind.
+    """Returns the oracle of that kind.
 
     Args:
         kind: A key of `ORACLES`.
         hyperparameters: The declared search space.
-        seed: Of what it draws.
-        trials: Number of trials at most; `None` for a grid is all of it.
-        epochs: Hyperband: of a trial that is never stopped.
-        factor: Hyperband: one of so many trials goes on.
-        after_trial: As of `Durable`.
+        seed: Seed of its draws.
+        trials: The largest number of trials; `None` means all combinations of a grid.
+        epochs: For hyperband, the epochs of a trial that is never stopped.
+        factor: For hyperband, one of so many trials is continued.
+        after_trial: What `Durable` calls after every trial.
     """
     arguments: dict[str, Any] = {
         "objective": OBJECTIVE,
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": seed + 1,  # keras-tuner takes 0 for none
-        # However many fail in a row, the search goes on.
+        "seed": seed + 1,  # keras-tuner takes 0 for no seed
+        # The search continues however many trials fail in a row.
         "max_consecutive_failed_trials": 10**9,
     }
     if kind == "hyperband":

@@ -1,4 +1,4 @@
-"""What a person wants to read of a search: tables, their CSV files, the best trial's job."""
+"""A search for people to read: tables, their CSV files, and the best trial's job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEST = "best.json"
 
 
 def in_order(ended: Sequence[Record]) -> list[Record]:
-    """The best first, the failed ones last."""
+    """Returns the trials with the best first and the failed ones last."""
     return [*best_first(ended), *(record for record in ended if not record.completed)]
 
 
@@ -28,7 +28,7 @@ def _fields(ended: Sequence[Record]) -> list[str]:
 
 
 def write_trials(ended: Sequence[Record], directory: Path) -> None:
-    """`trials.csv`, a row per trial, the best first."""
+    """Writes `trials.csv`, a row for each trial, the best first."""
     fields = _fields(ended)
     rest = ("parameters", "epochs", "steps", "ended", "seconds", "finished", "tuner", "run")
     rows: list[Sequence[object]] = [("trial", "status", "validation_error", *fields, *rest)]
@@ -66,7 +66,7 @@ def show_trials(ended: Sequence[Record]) -> None:
 
 
 def write_comparison(groups: Sequence[Group], directory: Path) -> None:
-    """`comparison.csv`, a row per shortcut."""
+    """Writes `comparison.csv`, a row for each shortcut."""
     headings = ("shortcut", "trials", "failed", "mean", "std", "best", "best_trial")
     rows: list[Sequence[object]] = [(*headings, "extra_parameters")]
     for group in groups:

@@ -1,4 +1,4 @@
-"""A whole search: one directory, one oracle, any number of workers."""
+"""The story of a search: one directory, one oracle, any number of workers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ HELD_OUT = 10  # one of so many training images: 5,000 of CIFAR-10's, as the pap
 class Plan:
     """What is searched, how, and how much of it stays on disk."""
 
-    job: Job  # where the search begins; its recipe is that of every trial, but for the space
+    job: Job  # the base of every trial; the fields of the space replace its own
     space: Sequence[Field]
     tuner: str  # a key of `oracles.ORACLES`
-    trials: int | None = None  # at most; None: all of a grid, what hyperband comes to
-    factor: int = 3  # hyperband: one of so many goes on
-    seed: int = 0  # of what the tuner draws
+    trials: int | None = None  # at most; None: all of a grid, or as many as hyperband needs
+    factor: int = 3  # hyperband: one of so many trials is continued
+    seed: int = 0  # of the tuner's draws
     keep: int = 3  # best runs that keep their checkpoints
     strategy: str = "auto"
     checkpoint_steps: int = 100
@@ -47,8 +47,8 @@ class Plan:
         if self.tuner == "hyperband":
             if recipe.epochs is None or recipe.epochs < self.factor or self.factor < 2:
                 raise ValueError(
-                    "hyperband stops trials after whole epochs, the shortest after one of factor "
-                    f"at least: give --epochs of at least --factor, and a factor of at least 2; "
+                    "hyperband stops trials after whole epochs, the first after epochs / factor: "
+                    f"give --epochs of at least --factor, and a factor of at least 2; "
                     f"given epochs={recipe.epochs}, factor={self.factor}."
                 )
             if self.trials is not None:
@@ -59,8 +59,8 @@ class Plan:
             endless = [f.name for f in self.space if not isinstance(f, Choice)]
             if endless:
                 raise ValueError(
-                    f"A grid needs values, and {', '.join(endless)} has an interval: list some, as "
-                    "in --range learning_rate=0.05,0.1,0.2, or --fix it."
+                    f"A grid needs values, but {', '.join(endless)} has an interval: list values, "
+                    "as in --range learning_rate=0.05,0.1,0.2, or --fix the field."
                 )
         for name in ("trials", "keep"):
             number = getattr(self, name)
@@ -84,11 +84,14 @@ def with_validation(job: Job) -> tuple[Job, str]:
 
 
 def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
-    """Searches, or goes on with what `directory` holds of the same search; all that ended.
+    """Runs a search, or continues the one in `directory`.
 
     With keras-tuner's `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT`
-    in the environment this process is the chief, who only answers, or a worker of a search on
-    several machines, which all see the same `directory`.
+    in the environment, this process is the chief, which only chooses trials, or a worker of a
+    search on several machines, which all see the same `directory`.
+
+    Returns:
+        All trials that have ended.
 
     Raises:
         ValueError: If the plan cannot be, or the directory holds another search.
@@ -123,7 +126,7 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
         )
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from ..."
             tuner = TrialTuner(oracle, directory.absolute(), conditions, watcher)
-        oracle.verbose = 0  # the watcher says more
+        oracle.verbose = 0  # the watcher prints more
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)  # of failed trials
             tuner.search()
@@ -142,7 +145,7 @@ def is_chief() -> bool:
 
 
 def _described(plan: Plan, images: str) -> dict[str, object]:
-    """What must not change between two calls; the number of trials may grow."""
+    """Returns what must not change between two calls; the number of trials may grow."""
     return {
         "network": plan.job.network,
         "dataset": plan.job.dataset,

@@ -1,4 +1,4 @@
-"""The search space of a command line, and the job that a trial's values come to."""
+"""The search space of a command line, and the job that a trial's values make."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from training.config.recipes import Recipe, parse
 
 
 def narrowed(space: Sequence[Field], fixes: Sequence[str], ranges: Sequence[str]) -> list[Field]:
-    """`space` as `--fix` and `--range` leave it.
+    """Returns the space as `--fix` and `--range` change it.
 
     Args:
-        space: As of `search_space.fields`.
+        space: What `search_space.fields` returned.
         fixes: Such as `"shortcut=B"`.
         ranges: Such as `"learning_rate=0.01:0.3:log"`, an interval, or `"n=3,5"`, a list.
 
     Raises:
-        ValueError: If one of them is neither, or a field or a value cannot be.
+        ValueError: If a text cannot be read, or there is no such field or value.
     """
     found = list(space)
     for text in fixes:
@@ -47,12 +47,12 @@ def _assignment(text: str, example: str) -> tuple[str, str]:
 
 
 def _number_or_word(text: str) -> Any:
-    """`none` is a shortcut, the word."""
+    """Reads a JSON value, or a word; `none` is the shortcut of that name."""
     return parse(text) if text.lower() != "none" else text.lower()
 
 
 def _interval(field: Field, text: str) -> Range:
-    """`LOW:HIGH` or `LOW:HIGH:log`, of a field of real numbers."""
+    """Reads `LOW:HIGH` or `LOW:HIGH:log` for a field of real numbers."""
     low, high, *scale = text.split(":")
     if isinstance(field, Choice) and not isinstance(field.values[0], float):
         raise ValueError(
@@ -68,10 +68,10 @@ def _interval(field: Field, text: str) -> Range:
 
 
 def job_of(base: Job, values: Mapping[str, Any]) -> Job:
-    """The job of a trial: `base` with the values in their places.
+    """Returns the job of a trial: `base` with the values in their places.
 
     Raises:
-        ValueError: If they make no network or no recipe.
+        ValueError: If the values make no network or no recipe.
     """
     options = search_space.options(values)
     of_recipe = {key: value for key, value in values.items() if key in _RECIPE}
@@ -84,7 +84,7 @@ def job_of(base: Job, values: Mapping[str, Any]) -> Job:
         seed=values.get("seed", base.seed),
         recipe=replace(base.recipe, **of_recipe),
     )
-    assert job.architecture  # raises if there is no such network
+    _ = job.architecture  # raises a ValueError if there is no such network
     return job
 
 
@@ -92,10 +92,10 @@ _RECIPE = {field.name for field in fields(Recipe)}
 
 
 def check(base: Job, space: Sequence[Field]) -> None:
-    """Makes every network and, field by field, every recipe of the space.
+    """Checks every network and, field by field, every recipe of the space.
 
     Raises:
-        ValueError: If one of them cannot be.
+        ValueError: If one of them is impossible.
     """
     values = {
         field.name: field.values if isinstance(field, Choice) else (field.low, field.high)
@@ -110,5 +110,5 @@ def check(base: Job, space: Sequence[Field]) -> None:
 
 
 def as_text(space: Sequence[Field]) -> dict[str, str]:
-    """What each field may be, for people and for the search's fingerprint."""
+    """Returns the values of each field, for people and for the description of the search."""
     return {field.name: str(field) for field in space}

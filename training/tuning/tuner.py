@@ -1,4 +1,4 @@
-"""The tuner: a trial that keras-tuner has chosen becomes a job, and a process that trains it."""
+"""The tuner: makes a job of a trial that keras-tuner chose, and trains it in a process."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from training.common import machine
 from training.common.errors import PreemptedError
 from training.config import jobs
 from training.config.jobs import Job
-from training.tuning import process, records
+from training.tuning import records, trial_process
 from training.tuning.oracles import OBJECTIVE, Durable
-from training.tuning.process import Order
 from training.tuning.records import Record
 from training.tuning.space import job_of
+from training.tuning.trial_process import Order
 
-IDLE_SECONDS = 0.2  # between two questions whether there is something to do
+IDLE_SECONDS = 0.2  # between two requests for a trial while there is none
 
 
-# keras-tuner takes any error for the trial's own and goes on, but for its FatalError.
+# keras-tuner takes any other error for a failure of the trial, and continues.
 class SearchPreemptedError(PreemptedError, keras_tuner.errors.FatalError):
-    """The system wants the machine back; the trial has saved itself."""
+    """The process was asked to stop, and the trial has saved itself."""
 
 
 class SearchBrokenError(OSError, keras_tuner.errors.FatalError):
@@ -41,7 +41,7 @@ class SearchBrokenError(OSError, keras_tuner.errors.FatalError):
 class Conditions:
     """What all trials share."""
 
-    job: Job  # with the recipe that the values of a trial are put into
+    job: Job  # the base; a trial's values replace fields of it
     space: Sequence[Field]
     strategy: str
     checkpoint_steps: int
@@ -49,23 +49,23 @@ class Conditions:
 
 
 class Watcher(Protocol):
-    """Who is told how the search goes."""
+    """Follows a search."""
 
     def begin(self, trial: str, values: dict[str, Any]) -> None:
-        """A trial begins, or goes on."""
+        """Called when a trial begins or is continued."""
 
     def end(self, record: Record) -> None:
-        """It has ended."""
+        """Called when a trial has ended."""
 
 
 class TrialTuner(keras_tuner.Tuner):
     """Runs each trial in a process of its own.
 
     Args:
-        oracle: Who chooses; on several machines only the chief's does.
-        directory: The search's, the same for all of its workers.
+        oracle: Chooses the trials; on several machines only the chief's does.
+        directory: The search's directory, the same for all workers.
         conditions: What all trials share.
-        watcher: Who is told.
+        watcher: Is told when trials begin and end.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class TrialTuner(keras_tuner.Tuner):
         super().__init__(oracle, directory=str(directory.parent), project_name=directory.name)
 
     def on_search_begin(self) -> None:
-        self.save()  # without its file, a search that was killed in its first trial is not reloaded
+        self.save()  # keras-tuner reloads a search only if this file exists
 
     def pre_create_trial(self) -> None:
-        if self.idle:  # keras-tuner itself would ask again at once
+        if self.idle:  # keras-tuner would ask again at once
             time.sleep(IDLE_SECONDS)
         self.idle = True
 
@@ -89,13 +89,14 @@ class TrialTuner(keras_tuner.Tuner):
         self.idle = False
 
     def run_trial(self, trial: Trial) -> dict[str, float]:
-        """Trains, or goes on with, what the trial's values come to; its validation error.
+        """Trains the trial, or continues it.
 
-        It is NaN, which keras-tuner takes for a failed trial, if the run diverged, or failed, or
-        its process was killed.
+        Returns:
+            The validation error; NaN, which keras-tuner takes for a failed trial, if the run
+            diverged or failed or its process was killed.
 
         Raises:
-            SearchPreemptedError: If the system wants the machine back.
+            SearchPreemptedError: If the process was asked to stop.
             SearchBrokenError: If the search's own files cannot be written.
         """
         try:
@@ -108,7 +109,8 @@ class TrialTuner(keras_tuner.Tuner):
     def _ended(self, trial: Trial) -> Record:
         values = chosen(trial.hyperparameters, self.conditions.space)
         self.watcher.begin(trial.trial_id, values)
-        record = records.read(self.search_directory, trial.trial_id)  # if only its word was lost
+        # After a kill between writing the record and telling the oracle, the record exists.
+        record = records.read(self.search_directory, trial.trial_id)
         if record is None:
             record = self._train(trial, values)
             records.write(record, self.search_directory)
@@ -116,7 +118,7 @@ class TrialTuner(keras_tuner.Tuner):
 
     def _train(self, trial: Trial, values: dict[str, Any]) -> Record:
         hyperband = trial.hyperparameters.values
-        before = hyperband.get("tuner/trial_id")  # the trial that this one goes on with
+        before = hyperband.get("tuner/trial_id")  # the trial that this one continues
         earlier = records.read(self.search_directory, before) if before else None
         run = earlier.run if earlier else trial.trial_id
         job = job_of(self.conditions.job, values)
@@ -133,18 +135,18 @@ class TrialTuner(keras_tuner.Tuner):
         )
         log = directory / "log.txt"
         began = time.monotonic()
-        code = process.start(order, directory / "order.json", log)
+        code = trial_process.start(order, directory / "order.json", log)
         if code == PreemptedError.exit_code:
             raise SearchPreemptedError(
                 f"stopped by SIGTERM in trial {trial.trial_id}, which has saved itself. Run the "
-                "same command again to go on."
+                "same command again to continue."
             )
         record = Record(
             trial=trial.trial_id,
             values=values,
             run=run,
             status="failed",
-            ended=process.why(code, log) if code else "",
+            ended=trial_process.failure_reason(code, log) if code else "",
             seconds=round(time.monotonic() - began, 1),
             finished=machine.now(),
             tuner=self.tuner_id,
@@ -153,7 +155,7 @@ class TrialTuner(keras_tuner.Tuner):
 
 
 def _completed(record: Record, job: Job, workdir: Path, pause_after: int | None) -> Record:
-    """`record` with what the run left in its files."""
+    """Returns the record with what the run wrote into its files."""
     result = json.loads((workdir / "result.json").read_text())
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

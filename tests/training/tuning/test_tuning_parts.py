@@ -18,7 +18,7 @@ from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
 from training.trainer.callbacks.early_stopping import EarlyStopping
-from training.tuning import comparison, oracles, process, records, space
+from training.tuning import comparison, oracles, records, space, trial_process
 from training.tuning.records import Record
 
 SPACE = search_space.fields("resnet20")
@@ -233,9 +233,9 @@ def test_parameters_beyond_option_a_are_the_built_nets(name, shortcut):
 def test_why_a_trial_failed(tmp_path):
     log = tmp_path / "log.txt"
     log.write_text("one\npython -m training tune: The loss became nan.\n\n")
-    assert process.why(3, log) == "The loss became nan."
-    assert "SIGKILL" in process.why(-9, log)
-    assert "SIGSEGV" in process.why(-11, log)
+    assert trial_process.failure_reason(3, log) == "The loss became nan."
+    assert "SIGKILL" in trial_process.failure_reason(-9, log)
+    assert "SIGSEGV" in trial_process.failure_reason(-11, log)
 
 
 @pytest.mark.parametrize(

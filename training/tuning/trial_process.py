@@ -1,8 +1,8 @@
-"""A trial in a process of its own, so that nothing that befalls it befalls the search.
+"""Trains one trial in a process of its own, so that its crash does not end the search.
 
-The search starts `python -m training.tuning.process ORDER.json`; the trial trains by `train`, as
-everything here does. Its standard input is a pipe that the search holds open: when the search is
-gone, however it ended, the pipe closes and the trial ends with it.
+The search starts `python -m training.tuning.trial_process ORDER.json`, which calls `train`. The
+trial's standard input is a pipe that the search holds open: when the search ends, even by a kill,
+the pipe closes and the trial ends with it.
 """
 
 from __future__ import annotations
@@ -27,47 +27,49 @@ CHECKOUT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Order:
-    """What a trial's process is to do; absolute paths."""
+    """What a trial's process has to do."""
 
-    job: dict[str, Any]  # as of `jobs.values`, and data_dir
-    workdir: str
-    pause_after: int | None  # epochs; None: to the end
+    job: dict[str, Any]  # what `jobs.values` returns, and data_dir
+    workdir: str  # absolute
+    pause_after: int | None  # epochs; None: train to the end
     strategy: str
     checkpoint_steps: int
     deterministic: bool
 
 
 def start(order: Order, order_file: Path, log_file: Path) -> int:
-    """Runs the order to its end; SIGTERM is handed on. Returns the exit code, as `Popen` does.
+    """Runs the order to its end and forwards SIGTERM to its process.
 
     Args:
         order: What to do.
-        order_file: Where to write it.
-        log_file: What the process prints is added to it.
+        order_file: Where to write the order.
+        log_file: The file that the process's output is appended to.
+
+    Returns:
+        The exit code; the negative number of a signal that ended the process.
     """
     write_json(order_file, asdict(order))
     paths = [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "training.tuning.process", str(order_file)],
+            [sys.executable, "-m", "training.tuning.trial_process", str(order_file)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
-            start_new_session=True,  # Ctrl-C is the search's affair
+            start_new_session=True,  # so that Ctrl-C reaches the search alone
         )
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
-        return process.wait()
+        with process:  # closes the pipe
+            return process.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-        assert process.stdin is not None
-        process.stdin.close()
 
 
-def why(code: int, log_file: Path) -> str:
-    """A failed trial's reason, in a line."""
+def failure_reason(code: int, log_file: Path) -> str:
+    """Returns in one line why a trial failed."""
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
@@ -80,8 +82,8 @@ def why(code: int, log_file: Path) -> str:
 
 def _end_with_the_search() -> None:
     def wait() -> None:
-        os.read(0, 1)  # not sys.stdin, whose lock would stop the interpreter from ending
-        os._exit(PreemptedError.exit_code)  # a run may be killed at any moment
+        os.read(0, 1)  # not sys.stdin, whose lock would keep the interpreter from ending
+        os._exit(PreemptedError.exit_code)  # safe, since a run may be killed at any moment
 
     threading.Thread(target=wait, daemon=True).start()
 
