@@ -27,8 +27,11 @@ def learning_curves(
     records, cells = [], []
     for one in measured:
         for run in one.runs:
+            source = {"label": one.net.label, "seed": run.job.seed}
+            val = f"{run.held_out}_"
             records += [
-                {"label": one.net.label, "seed": run.job.seed, **row} for row in run.history
+                source | {name.replace("val_", val): value for name, value in row.items()}
+                for row in run.history
             ]
         last = [run.history[-1] for run in one.runs]
         cells.append(
