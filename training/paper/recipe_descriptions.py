@@ -23,7 +23,9 @@ class Description:
         base = RECIPES[self.base]
         unit = "iterations" if base.iterations else "epochs"
         own = getattr(base, unit)
-        if self.length is None:
+        if own is None:  # the base's length depends on the number of images
+            length = "its own length" if self.length is None else "{1:,} {0}".format(*self.length)
+        elif self.length is None:
             length = f"all {own:,} {unit}"
         elif self.length[0] != unit:
             length = f"budget {self.length[1]:,} {self.length[0]} instead of {own:,} {unit}"
@@ -44,8 +46,8 @@ def describe(recipe: Recipe) -> Description:
     """Describes a recipe by the named one with the fewest differences."""
     candidates = []
     for name, base in RECIPES.items():
-        if base.iterations is None and base.epochs is None:  # its length depends on the images
-            continue
+        if _has_length(base) and not _has_length(recipe):
+            continue  # --set gives a length, but does not take one away
         changes = tuple(
             f"{field.name}={json.dumps(getattr(recipe, field.name))}"
             for field in fields(Recipe)
@@ -58,6 +60,10 @@ def describe(recipe: Recipe) -> Description:
             length = (unit, getattr(recipe, unit))
         candidates.append(Description(name, length, changes))
     return min(candidates, key=lambda found: (len(found.changes), found.length is not None))
+
+
+def _has_length(recipe: Recipe) -> bool:
+    return recipe.iterations is not None or recipe.epochs is not None
 
 
 def with_budget(recipe: Recipe, iterations: int | None) -> Recipe:
