@@ -46,7 +46,7 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
     job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
     dataset = datasets.load("digits", data_dir)
-    backend = JaxTorchBackend(steps_per_call)
+    backend = JaxTorchBackend(steps_per_call=steps_per_call)
     model = compiled(Run(job, job, dataset, backend))
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])

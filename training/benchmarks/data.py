@@ -82,25 +82,26 @@ def training_stream(folder: str, batch: int) -> Iterable[Any]:
     """Of (images, labels), with section 3.4's augmentation."""
     from training.data import pixel_mean
     from training.data.batches import train_batches
+    from training.data.draws import Draws
     from training.data.splits import FileSplit
 
     paths = files(folder)
     split = FileSplit(paths, np.zeros(len(paths), np.int32))
     mean = pixel_mean.pixel_mean(split)
-    return train_batches(split, augmentation="imagenet", batch_size=batch, mean=mean, seed=0)
+    return train_batches(split, Draws(split.examples, batch, "imagenet", seed=0), mean=mean)
 
 
 def small_images(batch: int, batches: int) -> Callable[[], float]:
     """Images per second of the training stream, with section 4.2's augmentation."""
     from training.data import pixel_mean
     from training.data.batches import train_batches
+    from training.data.draws import Draws
     from training.data.splits import ArraySplit
 
     images = np.random.default_rng(0).integers(0, 256, (50_000, 32, 32, 3), np.uint8)
     split = ArraySplit(images, np.zeros(len(images), np.int32))
-    stream = train_batches(
-        split, augmentation="cifar", batch_size=batch, mean=pixel_mean.pixel_mean(split), seed=0
-    )
+    draws = Draws(split.examples, batch, "cifar", seed=0)
+    stream = train_batches(split, draws, mean=pixel_mean.pixel_mean(split))
     return _drawing(stream, batch, batches)
 
 

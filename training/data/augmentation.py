@@ -1,7 +1,4 @@
-"""The paper's augmentation as pure functions: the same seed gives the same images, everywhere.
-
-A seed is two whole numbers, as TensorFlow's stateless random functions take it.
-"""
+"""Decoding and augmentation of one photograph, as functions of its bytes and of drawn numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from training.data.draws import PhotographDraw
 
 # Section 3.4 of the paper, for crops of 224 pixels; other crops scale these along.
 CROP = 224
@@ -29,51 +28,6 @@ LIGHTING_SIGMA = 0.1
 DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
 
 
-def _split(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:
-    """Seeds (2,) for the random numbers that one seed decides."""
-    # TensorFlow draws other numbers from the same seed of another type.
-    return tf.unstack(tf.random.split(tf.cast(seed, tf.int64), parts))
-
-
-# Small images, a batch at a time
-
-
-def pad_crop(images: tf.Tensor, seed: tf.Tensor, padding: int, mirror: bool = False) -> tf.Tensor:
-    """Pads by zeros and crops at random to the old size; mirrors every other image or so.
-
-    Section 4.2 of the paper has padding 4 and mirrors. Zero is the mean once that is subtracted.
-
-    Args:
-        images: (N, H, W, C). Each image has an offset and a mirror flag of its own.
-        seed: (2,).
-        padding: Pixels on each side.
-        mirror: Whether images are mirrored, with probability 1/2.
-
-    Returns:
-        (N, H, W, C), of the same type.
-    """
-    n, height, width = tf.unstack(tf.shape(images)[:3])
-    row_seed, column_seed, mirror_seed = _split(seed, 3)
-    top, left = (
-        tf.random.stateless_uniform((n, 1), s, 0, 2 * padding + 1, tf.int32)
-        for s in (row_seed, column_seed)
-    )
-    columns = tf.tile(tf.range(width)[tf.newaxis], (n, 1))  # (N, W)
-    if mirror:
-        flipped = tf.random.stateless_uniform((n, 1), mirror_seed, 0, 2, tf.int32) == 1
-        columns = tf.where(flipped, width - 1 - columns, columns)
-    rows = top + tf.range(height)  # (N, H) in the padded image
-    columns += left  # (N, W)
-
-    padded = tf.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    cropped = tf.gather(padded, rows, axis=1, batch_dims=1)  # (N, H, W + 2 padding, C)
-    cropped = tf.gather(cropped, columns, axis=2, batch_dims=1)  # (N, H, W, C)
-    return tf.ensure_shape(cropped, images.shape)
-
-
-# Photographs, one at a time
-
-
 class Window(NamedTuple):
     """A square to cut out of a photograph after scaling it."""
 
@@ -82,22 +36,23 @@ class Window(NamedTuple):
     left: tf.Tensor
 
 
-def random_window(shape: tf.Tensor, seed: tf.Tensor, size: int = CROP) -> Window:
-    """Shorter side drawn from [256, 480], place drawn among all (section 3.4 of the paper).
+def random_window(shape: tf.Tensor, drawn: tf.Tensor, size: int = CROP) -> Window:
+    """Returns a square whose place and scale are drawn (section 3.4 of the paper).
+
+    The photograph's shorter side is drawn from [256, 480], the place among all places.
 
     Args:
         shape: (2,) or more: height and width of the photograph.
-        seed: (2,).
+        drawn: float32 (3,) in [0, 1): for the shorter side, the top and the left.
         size: Side of the square; the range of the shorter side is meant for 224.
     """
     shorter, longer = (round(side * size / CROP) for side in SHORTER_SIDES)
-    side_seed, place_seed = _split(seed, 2)
-    side = tf.random.stateless_uniform((), side_seed, shorter, longer + 1, tf.int32)
+    side = shorter + tf.floor(drawn[0] * (longer + 1 - shorter))
     extent = tf.cast(shape[:2], tf.float32)
-    scale = tf.cast(side, tf.float32) / tf.reduce_min(extent)
+    scale = side / tf.reduce_min(extent)
     # The shorter side must not come out as 255.99.
     places = tf.floor(extent * scale + 1e-3) - size + 1  # (2,) how many there are
-    place = tf.floor(tf.random.stateless_uniform((2,), place_seed) * places)
+    place = tf.floor(drawn[1:] * places)
     return Window(scale, place[0], place[1])
 
 
@@ -181,34 +136,46 @@ def _source_box(shape: tf.Tensor, window: Window, size: int) -> tf.Tensor:
     return tf.concat((first, last - first), axis=0)
 
 
-def random_mirror(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """(H, W, C), mirrored left to right with probability 1/2."""
-    flipped = tf.random.stateless_uniform((), seed, 0, 2, tf.int32) == 1
+def mirror(image: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    """Returns the image (H, W, C), mirrored left to right where `mirrored`, bool (), says so."""
     # Not tf.where, which takes three times as long where one flag is for all pixels.
-    return tf.cond(flipped, lambda: tf.reverse(image, (1,)), lambda: image)
+    return tf.cond(mirrored, lambda: tf.reverse(image, (1,)), lambda: image)
 
 
-def random_lighting(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """(H, W, 3) float32 RGB 0..255 plus one random colour (Krizhevsky et al. 2012, section 4.1)."""
-    strengths = tf.random.stateless_normal((3,), seed, stddev=LIGHTING_SIGMA)
-    colour = tf.linalg.matvec(EIGENVECTORS, strengths * EIGENVALUES)
+def light(image: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
+    """Adds one colour to all pixels (Krizhevsky et al. 2012, section 4.1).
+
+    Args:
+        image: float32 (H, W, 3) RGB, 0..255.
+        strengths: float32 (3,): of each principal component, in units of `LIGHTING_SIGMA`.
+
+    Returns:
+        float32 (H, W, 3).
+    """
+    colour = tf.linalg.matvec(EIGENVECTORS, LIGHTING_SIGMA * strengths * EIGENVALUES)
     # Row by row: TensorFlow adds three numbers at a time twice as slowly.
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.reshape(image, (height, 3 * width)) + tf.tile(colour, (width,))
     return tf.reshape(rows, tf.shape(image))
 
 
-def imagenet(encoded: tf.Tensor, seed: tf.Tensor, size: int = CROP) -> tf.Tensor:
-    """Image file bytes -> a random crop of image or mirror, recoloured (section 3.4).
+def imagenet(encoded: tf.Tensor, drawn: PhotographDraw, size: int = CROP) -> tf.Tensor:
+    """Returns a random crop of an image file's picture or its mirror image, recoloured.
+
+    Section 3.4 of the paper.
+
+    Args:
+        encoded: The bytes of an image file, a scalar string.
+        drawn: The photograph's random numbers.
+        size: Side of the crop.
 
     Returns:
         float32 (size, size, 3), around 0..255.
     """
-    window_seed, mirror_seed, lighting_seed = _split(seed, 3)
-    image = decode_cut(encoded, lambda shape: random_window(shape, window_seed, size), size)
-    return random_lighting(random_mirror(image, mirror_seed), lighting_seed)
+    image = decode_cut(encoded, lambda shape: random_window(shape, drawn.window, size), size)
+    return light(mirror(image, drawn.mirrored), drawn.lighting)
 
 
 def central(encoded: tf.Tensor, size: int = CROP) -> tf.Tensor:
-    """Image file bytes -> the central crop that tests see: float32 (size, size, 3), 0..255."""
+    """Returns the central crop of an image file that tests see: float32 (size, size, 3), 0..255."""
     return decode_cut(encoded, lambda shape: central_window(shape, size), size)

@@ -1,68 +1,109 @@
-"""Which images a step sees, and how they are cropped: a function of seed and step. NumPy only.
+"""The random numbers of each training step: a function of seed and step. NumPy only.
 
-The numbers are drawn on the host and are few; the pixels stay on the device.
+Few numbers are drawn, on the host; the pixels stay on the device. They are the same on TensorFlow,
+JAX and PyTorch, so that a run that began on one of them continues on another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-# augmentation: (zeros padded on each side, whether every other image or so is mirrored)
-AUGMENTATIONS = {"none": (0, False), "crop": (2, False), "cifar": (4, True)}
-_ORDER, _CROP = 0, 1  # what a generator's numbers are for
+from training.data import random_order
+from training.data.splits import ArraySplit, Split
+
+# augmentation: (zeros padded on each side, whether images are mirrored), of a whole batch.
+# Section 4.2 of the paper pads 4 and mirrors. Photographs are augmented one by one, as they are
+# decoded (section 3.4), and not again as a batch.
+AUGMENTATIONS = {"none": (0, False), "crop": (2, False), "cifar": (4, True), "imagenet": (0, False)}
 
 
-class Draw(NamedTuple):
-    """One step's random numbers, for each of its images."""
+class BatchDraw(NamedTuple):
+    """The random numbers of one step, for each image of its batch."""
 
-    places: np.ndarray  # (batch_size,) int32: its number in the split
-    top: np.ndarray  # (batch_size,) int32: where the crop begins in the padded image
-    left: np.ndarray
+    places: np.ndarray  # (batch_size,) int32: the image's number in the split
+    top: np.ndarray  # (batch_size,) int32: the crop's first row in the padded image
+    left: np.ndarray  # (batch_size,) int32: its first column
     mirrored: np.ndarray  # (batch_size,) bool
+
+
+class PhotographDraw(NamedTuple):
+    """The random numbers of one photograph; of a step's photographs with an axis in front."""
+
+    window: np.ndarray  # (3,) float32 in [0, 1): the scale, the top and the left of the crop
+    mirrored: np.ndarray  # () bool
+    lighting: np.ndarray  # (3,) float32, normal: of each principal component of the colours
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The draws of every step. Batches cross the borders of epochs; every image comes exactly once
-    in each."""
+    """The random numbers of every step.
+
+    Args:
+        examples: Number of training images.
+        batch_size: Images in a step's batch. Batches cross the borders of epochs.
+        augmentation: One of `AUGMENTATIONS`.
+        seed: The run's seed.
+
+    Raises:
+        ValueError: If the augmentation is unknown, or a number is not positive.
+    """
 
     examples: int
     batch_size: int
-    augmentation: str  # one of AUGMENTATIONS
+    augmentation: str
     seed: int
 
     def __post_init__(self) -> None:
         if self.augmentation not in AUGMENTATIONS:
             raise ValueError(
-                f"Images in memory are augmented by one of {', '.join(AUGMENTATIONS)}; given "
-                f"{self.augmentation!r}."
+                f"There is no augmentation {self.augmentation!r}; there are "
+                f"{', '.join(AUGMENTATIONS)}."
+            )
+        if self.examples < 1:
+            raise ValueError("There are no images in this split.")
+        if self.batch_size < 1:
+            raise ValueError(f"A batch has at least one image; given batch_size={self.batch_size}.")
+
+    @property
+    def padding(self) -> int:
+        """Zeros that are padded on each side of an image before it is cropped."""
+        return AUGMENTATIONS[self.augmentation][0]
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether half of a batch's images are mirrored."""
+        return AUGMENTATIONS[self.augmentation][1]
+
+    def check(self, split: Split) -> None:
+        """Raises a ValueError if the augmentation cannot be applied to the split's images."""
+        if self.augmentation == "imagenet" and isinstance(split, ArraySplit):
+            raise ValueError(
+                "The augmentation 'imagenet' is for photographs, and these images are all of shape "
+                f"{split.images.shape[1:]}: take 'cifar', 'crop' or 'none'."
             )
 
-    def __call__(self, step: int) -> Draw:
-        padding, mirror = AUGMENTATIONS[self.augmentation]
-        random = np.random.default_rng((self.seed, _CROP, step))
-        top, left = random.integers(2 * padding + 1, size=(2, self.batch_size), dtype=np.int32)
-        mirrored = random.integers(1 + mirror, size=self.batch_size, dtype=np.int32) == 1
-        return Draw(self._places(step), top, left, mirrored)
+    def batch(self, step: int) -> BatchDraw:
+        """Returns which images the step sees, and how they are cropped and mirrored."""
+        n = self.batch_size
+        random = random_order.generator(self.seed, random_order.CROP, step)
+        top, left = random.integers(2 * self.padding + 1, size=(2, n), dtype=np.int32)
+        mirrored = random.integers(1 + self.mirrors, size=n, dtype=np.int32) == 1
+        return BatchDraw(self.places(step), top, left, mirrored)
 
-    def _places(self, step: int) -> np.ndarray:
-        numbers = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        epochs, within = np.divmod(numbers, self.examples)
-        places = np.empty(self.batch_size, np.int32)
-        for epoch in range(epochs[0], epochs[-1] + 1):
-            mine = epochs == epoch
-            places[mine] = permutation(self.examples, self.seed, epoch)[within[mine]]
-        return places
+    def places(self, step: int) -> np.ndarray:
+        """Returns the numbers in the split of the step's images, (batch_size,) int32."""
+        n = self.batch_size
+        return random_order.places(self.examples, self.seed, step * n, n)
 
-
-@lru_cache(maxsize=2)  # steps come one after another: of this epoch, and of the next
-def permutation(examples: int, seed: int, epoch: int) -> np.ndarray:
-    """(examples,) int32: the order of an epoch."""
-    order = np.arange(examples, dtype=np.int32)
-    np.random.default_rng((seed, _ORDER, epoch)).shuffle(order)
-    order.setflags(write=False)
-    return order
+    def photographs(self, step: int) -> PhotographDraw:
+        """Returns how each of the step's photographs is cropped, mirrored and coloured."""
+        n = self.batch_size
+        random = random_order.generator(self.seed, random_order.PHOTOGRAPH, step)
+        return PhotographDraw(
+            window=random.random((n, 3), np.float32),
+            mirrored=random.integers(2, size=n) == 1,
+            lighting=random.standard_normal((n, 3), np.float32),
+        )

@@ -1,28 +1,60 @@
-"""The random order of an endless stream, which can be entered anywhere."""
+"""The order in which a training run sees its images: a function of the seed and the place.
+
+NumPy draws it, so that the order is the same on TensorFlow, JAX and PyTorch.
+"""
 
 from __future__ import annotations
 
-import tensorflow as tf
+from functools import lru_cache
+
+import numpy as np
+
+# What a generator's numbers are for: seeds of different purposes are never equal.
+EPOCH, BLOCK, CROP, PHOTOGRAPH, MIX = range(5)
 
 
-def shuffled(n: int, seed: int, first: int = 0) -> tf.data.Dataset:
-    """Endless int64 numbers below n, from the stream's place `first` on.
+def generator(seed: int, purpose: int, *numbers: int) -> np.random.Generator:
+    """Returns the generator of what happens at a place in the run.
 
-    Places 0..n-1 are the first epoch, n..2n-1 the second: a permutation of its own each.
+    Args:
+        seed: The run's seed.
+        purpose: One of this module's constants.
+        numbers: The place, such as the step or the epoch.
     """
-    epochs = tf.data.Dataset.counter(first // n).flat_map(
-        lambda epoch: tf.data.Dataset.from_tensor_slices(permutation(n, seed_of(seed, epoch)))
-    )
-    return epochs.skip(first % n)
+    return np.random.default_rng((seed, purpose, *numbers))
 
 
-def permutation(n: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """The numbers 0..n-1 in the order of the seed (2,): int64 (n,)."""
-    # Not tf.random.experimental.index_shuffle, which needs no memory, but hardly shuffles: with
-    # the seeds of two successive epochs its orders of 45,000 images correlate by up to 0.69.
-    return tf.random.experimental.stateless_shuffle(tf.range(tf.cast(n, tf.int64)), seed)
+@lru_cache(maxsize=4)  # steps follow each other: they need this epoch's order and the next one's
+def permutation(examples: int, seed: int, *numbers: int, purpose: int = EPOCH) -> np.ndarray:
+    """Returns the numbers 0..examples-1 in random order, (examples,) int32; do not write into it.
+
+    Args:
+        examples: How many there are.
+        seed: The run's seed.
+        numbers: What is put in order: an epoch, or an epoch and a block of records.
+        purpose: `EPOCH` or `BLOCK`.
+    """
+    order = np.arange(examples, dtype=np.int32)
+    generator(seed, purpose, *numbers).shuffle(order)
+    order.setflags(write=False)
+    return order
 
 
-def seed_of(seed: int, number: tf.Tensor) -> tf.Tensor:
-    """The seed (2,) int64 of what happens at a place in the stream."""
-    return tf.stack((tf.constant(seed, tf.int64), tf.cast(number, tf.int64)))
+def places(examples: int, seed: int, first: int, count: int) -> np.ndarray:
+    """Returns which image comes at each of `count` places of the endless stream, (count,) int32.
+
+    Places 0..examples-1 are the first epoch, in a random order; the second epoch follows in
+    another order. Every image comes exactly once in each.
+
+    Args:
+        examples: Number of images.
+        seed: The run's seed.
+        first: The first place.
+        count: Number of places.
+    """
+    epochs, within = np.divmod(np.arange(first, first + count), examples)
+    found = np.empty(count, np.int32)
+    for epoch in range(epochs[0], epochs[-1] + 1):
+        chosen = epochs == epoch
+        found[chosen] = permutation(examples, seed, epoch)[within[chosen]]
+    return found

@@ -105,9 +105,11 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
 
 def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks) -> None:
     backend, mean, size = run.backend, run.preprocessing.mean, run.image_size
-    examples = run.evaluated.examples
     validation = backend.evaluation_input(
-        run.evaluated, backend.validation_batch_size(examples, run.recipe.batch_size), size, mean
+        run.evaluated,
+        backend.validation_batch_size(run.evaluated, run.recipe.batch_size),
+        size,
+        mean,
     )
     for epoch, epochs, steps in _stretches(callbacks.rate, phase.last):
         if callbacks.stopping.due:

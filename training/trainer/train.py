@@ -76,7 +76,7 @@ def train(
     """
     backend = backends.running(strategy)
     backend.check(job)
-    if options.record_gradients and strategy is not None and strategy.num_replicas_in_sync > 1:
+    if options.record_gradients and backend.replicas > 1:
         raise ValueError("Gradients are recorded on one device: give --strategy one.")
     directory = RunDirectory(workdir, writes=backend.chief)
     with directory.opened_for(job):

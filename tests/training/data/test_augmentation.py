@@ -13,62 +13,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from training.data import augmentation
+from training.data.draws import Draws, PhotographDraw
 
 
-def seeds(count: int) -> tf.data.Dataset:
-    return tf.data.Dataset.range(count).map(lambda i: tf.stack((tf.constant(7, tf.int64), i)))
-
-
-def shifted(image: np.ndarray, padding: int, mirror: bool) -> np.ndarray:
-    """Every crop there is, (crops, H, W, C), the slow way."""
-    height, width, channels = image.shape
-    padded = np.zeros((height + 2 * padding, width + 2 * padding, channels), image.dtype)
-    padded[padding : padding + height, padding : padding + width] = image
-    crops = [
-        padded[top : top + height, left : left + width]
-        for top in range(2 * padding + 1)
-        for left in range(2 * padding + 1)
-    ]
-    return np.stack(crops + [crop[:, ::-1] for crop in crops] if mirror else crops)
-
-
-@pytest.mark.parametrize(("padding", "mirror"), [(4, True), (2, False)])
-def test_pad_crop_draws_every_crop_alike(padding: int, mirror: bool) -> None:
-    image = np.arange(1, 6 * 7 * 2 + 1, dtype=np.float32).reshape(6, 7, 2)
-    crops = shifted(image, padding, mirror)
-    per_crop = 40
-    batch = np.repeat(image[np.newaxis], per_crop * len(crops), axis=0)
-    out = augmentation.pad_crop(batch, (1, 2), padding, mirror).numpy()
-    matches = (out[:, np.newaxis] == crops).all(axis=(2, 3, 4))
-    assert (matches.sum(axis=1) == 1).all()  # each is a crop, and only one
-    counts = matches.sum(axis=0)
-    # Chi-squared has as mean its degrees of freedom d and variance 2d.
-    degrees = len(crops) - 1
-    chi_squared = ((counts - per_crop) ** 2 / per_crop).sum()
-    assert abs(chi_squared - degrees) < 4 * np.sqrt(2 * degrees)
-
-
-@settings(deadline=None, max_examples=10)
-@given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 3), st.integers())
-def test_pad_crop_inside_tf_data(
-    n: int, height: int, width: int, padding: int, number: int
-) -> None:
-    images = np.random.default_rng(0).normal(size=(n, height, width, 3)).astype(np.float32)
-    seed = np.array([3, number % 2**31], np.int64)
-    eager = augmentation.pad_crop(images, seed, padding, mirror=True)
-    dataset = tf.data.Dataset.from_tensors(images).map(
-        lambda batch: augmentation.pad_crop(batch, seed, padding, mirror=True)
-    )
-    assert dataset.element_spec.shape == images.shape
-    np.testing.assert_array_equal(dataset.get_single_element(), eager)
-    for image, out in zip(images, eager.numpy(), strict=True):
-        assert (shifted(image, padding, True) == out).all(axis=(1, 2, 3)).any()
+def photographs_drawn(count: int) -> PhotographDraw:
+    """The random numbers of `count` photographs."""
+    return Draws(count, count, "imagenet", seed=7).photographs(0)
 
 
 def test_random_windows_are_the_papers() -> None:
     shape = (300, 400, 3)
-    draws = seeds(5000).map(lambda seed: augmentation.random_window(shape, seed)).batch(5000)
-    scale, top, left = (part.numpy() for part in draws.get_single_element())
+    drawn = photographs_drawn(5000).window
+    windows = tf.data.Dataset.from_tensor_slices(drawn).map(
+        lambda numbers: augmentation.random_window(shape, numbers)
+    )
+    scale, top, left = (part.numpy() for part in windows.batch(5000).get_single_element())
     sides = scale * 300
     np.testing.assert_allclose(sides, np.round(sides), atol=1e-3)
     assert set(np.round(sides).astype(int)) == set(range(256, 481))
@@ -80,7 +39,7 @@ def test_random_windows_are_the_papers() -> None:
         assert (place <= room).all()
         assert abs((place / room).mean() - 0.5) < 0.02
         assert {0.0, 1.0} <= set(place / room)
-    eager = augmentation.random_window(shape, (7, 0))
+    eager = augmentation.random_window(shape, drawn[0])
     np.testing.assert_array_equal(eager, (scale[0], top[0], left[0]))
 
 
@@ -89,12 +48,14 @@ def test_random_windows_are_the_papers() -> None:
     st.integers(1, 3000),
     st.integers(1, 3000),
     st.sampled_from([32, 64, 224]),
-    st.integers(0, 9),
+    st.lists(st.floats(0, 1 - 2**-24, width=32), min_size=3, max_size=3),
 )
-def test_windows_lie_in_the_photograph(height: int, width: int, size: int, number: int) -> None:
+def test_windows_lie_in_the_photograph(
+    height: int, width: int, size: int, numbers: list[float]
+) -> None:
     shape = (height, width, 3)
     for window in (
-        augmentation.random_window(shape, (number, 0), size),
+        augmentation.random_window(shape, np.float32(numbers), size),
         augmentation.central_window(shape, size),
     ):
         for place, extent in ((window.top, height), (window.left, width)):
@@ -117,11 +78,12 @@ def pillow_cut(image: np.ndarray, window: augmentation.Window, size: int) -> np.
 
 @pytest.mark.parametrize("size", [224, 32])
 def test_cut_is_pillows(photographs: list[Path], size: int) -> None:
+    drawn = photographs_drawn(6).window
     for number, path in enumerate(photographs[:6]):
         image = np.asarray(Image.open(path).convert("RGB"))
         for window in (
             augmentation.central_window(image.shape, size),
-            augmentation.random_window(image.shape, (0, number), size),
+            augmentation.random_window(image.shape, drawn[number], size),
         ):
             ours = augmentation.cut(image, window, size).numpy()
             np.testing.assert_allclose(ours, pillow_cut(image, window, size), atol=0.2)
@@ -133,12 +95,13 @@ def test_central_window_is_the_middle() -> None:
 
 
 def test_decoding_the_crop_alone_changes_nothing_inside(photographs: list[Path]) -> None:
+    drawn = photographs_drawn(40).window
     for number, path in enumerate(photographs[:40]):
         encoded = tf.io.read_file(str(path))
         whole = tf.io.decode_jpeg(encoded, 3, dct_method=augmentation.DCT_METHOD)
 
         def choose(shape: tf.Tensor, number: int = number) -> augmentation.Window:
-            return augmentation.random_window(shape, (5, number))
+            return augmentation.random_window(shape, drawn[number])
 
         expected = augmentation.cut(whole, choose(tf.shape(whole))).numpy()
         eager = augmentation.decode_cut(encoded, choose).numpy()
@@ -166,21 +129,21 @@ def test_other_encodings(photographs: list[Path], mode: str, format_: str) -> No
     assert np.abs(out - expected).mean() < 2.0
 
 
-def test_random_mirror() -> None:
+def test_half_of_the_photographs_are_mirrored() -> None:
     image = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    outs = seeds(400).map(lambda seed: augmentation.random_mirror(image, seed)).batch(400)
-    outs = outs.get_single_element().numpy()
-    as_is, mirrored = ((outs == x).all(axis=(1, 2, 3)) for x in (image, image[:, ::-1]))
-    assert (as_is ^ mirrored).all()
+    mirrored = photographs_drawn(400).mirrored
     assert 150 < mirrored.sum() < 250
-    np.testing.assert_array_equal(augmentation.random_mirror(image, (7, 0)), outs[0])
+    for flag, expected in ((True, image[:, ::-1]), (False, image)):
+        np.testing.assert_array_equal(augmentation.mirror(image, flag), expected)
 
 
-def test_random_lighting_has_the_covariance_of_its_components() -> None:
+def test_lighting_has_the_covariance_of_its_components() -> None:
     image = np.random.default_rng(0).uniform(0, 255, (3, 5, 3)).astype(np.float32)
-    count = 20_000
-    outs = seeds(count).map(lambda seed: augmentation.random_lighting(image, seed)).batch(count)
-    outs = outs.get_single_element().numpy()
+    drawn = photographs_drawn(20_000).lighting
+    outs = tf.data.Dataset.from_tensor_slices(drawn).map(
+        lambda strengths: augmentation.light(image, strengths)
+    )
+    outs = outs.batch(len(drawn)).get_single_element().numpy()
     colours = outs - image  # (count, 3, 5, 3)
     np.testing.assert_allclose(colours, colours[:, :1, :1].repeat(3, 1).repeat(5, 2), atol=1e-4)
     values, vectors = np.linalg.eigh(np.cov(colours[:, 0, 0].T))  # in rising order
@@ -189,14 +152,16 @@ def test_random_lighting_has_the_covariance_of_its_components() -> None:
     np.testing.assert_allclose(deviations, (0.2175, 0.0188, 0.0045), rtol=0.03)
     brightness = vectors[:, -1] * np.sign(vectors[0, -1])
     np.testing.assert_allclose(brightness, (0.5675, 0.5808, 0.5836), atol=2e-3)
-    np.testing.assert_allclose(augmentation.random_lighting(image, (7, 0)), outs[0], atol=1e-4)
 
 
 def test_imagenet_is_a_window_mirrored_and_coloured(photographs: list[Path]) -> None:
     encoded = photographs[0].read_bytes()
-    dataset = seeds(8).map(lambda seed: augmentation.imagenet(encoded, seed, 64))
+    drawn = photographs_drawn(8)
+    dataset = tf.data.Dataset.from_tensor_slices(drawn).map(
+        lambda numbers: augmentation.imagenet(encoded, numbers, 64)
+    )
     outs = list(dataset.as_numpy_iterator())
-    again = augmentation.imagenet(encoded, (7, 3), 64)
+    again = augmentation.imagenet(encoded, PhotographDraw(*(part[3] for part in drawn)), 64)
     np.testing.assert_allclose(outs[3], again, atol=1e-3)
     assert len({out.tobytes() for out in outs}) == 8
     assert all(out.shape == (64, 64, 3) and out.dtype == np.float32 for out in outs)

@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 
 from training.data import datasets, download, pixel_mean
 from training.data.batches import train_batches
+from training.data.draws import Draws
 from training.data.splits import ArraySplit, Dataset, FileSplit, RecordSplit
 
 
@@ -121,9 +122,8 @@ def test_cifar10(cifar10: Dataset) -> None:
 
 def test_cifar10_batches_are_its_images(cifar10: Dataset) -> None:
     mean = pixel_mean.pixel_mean(cifar10.train)
-    batches = train_batches(
-        cifar10.train, augmentation="cifar", batch_size=128, mean=mean, seed=0, image_size=32
-    )
+    draws = Draws(cifar10.train.examples, 128, "cifar", seed=0)
+    batches = train_batches(cifar10.train, draws, mean=mean, image_size=32)
     images, labels = next(batches.as_numpy_iterator())
     assert images.shape == (128, 32, 32, 3)
     assert np.bincount(labels, minlength=10).max() < 30  # shuffled

@@ -24,7 +24,7 @@ from training.data import array_files, datasets, draws, pixel_mean
 from training.data.splits import ArraySplit, Dataset
 from training.models import networks
 from training.trainer import learning_rate, optimizer
-from training.trainer.backends.several_steps import Source
+from training.trainer.backends.several_steps import ArraySource
 
 run_arrays = importlib.util.module_from_spec(
     spec := importlib.util.spec_from_file_location(
@@ -135,11 +135,13 @@ def by_hand(data_dir: Path, weights: list[np.ndarray]) -> tuple[list[float], lis
     model.set_weights(weights)
     model.compile(optimizer.optimizer(recipe), optimizer.loss(recipe))
     drawn = draws.Draws(dataset.train.examples, 16, "cifar", seed=3)
-    source = Source(drawn, pixel_mean.pixel_mean(dataset.train), rate=None, most=1, at_once=1)
+    images, labels = dataset.train.images, dataset.train.labels
+    mean = pixel_mean.pixel_mean(dataset.train)
+    source = ArraySource(drawn, None, 1, 1, images=images, labels=labels, mean=mean)
     losses = []
     for step in range(run_arrays.STEPS):
         model.optimizer.learning_rate = learning_rate.rate(recipe, step, run_arrays.STEPS)
-        batch = source.batch(dataset.train.images, dataset.train.labels, drawn(step))
+        batch = source.batch(images, labels, drawn.batch(step))
         model.reset_metrics()
         losses.append(model.train_on_batch(*batch))
     return [np.mean(losses[:5]), np.mean(losses[5:])], model.get_weights()
@@ -167,7 +169,7 @@ def test_missing_data_and_strategies_say_what_to_do(tmp_path: Path) -> None:
     pytest.importorskip("jax")
     for arguments, told in (
         (("--dataset=cifar10", f"--data-dir={tmp_path}"), "python -m training arrays"),
-        (("--strategy=mirrored",), "a process per GPU"),
+        (("--strategy=multi_worker",), "a process per GPU"),
     ):
         process = start("jax", "1", "train", f"--workdir={tmp_path / 'run'}", *arguments)
         output, _ = process.communicate(timeout=120)

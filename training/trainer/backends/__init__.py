@@ -25,7 +25,7 @@ def running(strategy: tf.distribute.Strategy | None = None) -> Backend:
         return TensorFlowBackend(strategy)
     from training.trainer.backends.jax_torch_backend import JaxTorchBackend
 
-    return JaxTorchBackend()
+    return JaxTorchBackend(strategy)
 
 
 def strategy(name: str) -> tf.distribute.Strategy | None:
@@ -38,12 +38,9 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
         from training.trainer.backends import distribution
 
         return distribution.choose(name)
-    if name not in ("auto", "one"):
-        raise ValueError(
-            f"strategy {name} is TensorFlow's; on {keras.backend.backend()} a run has one device. "
-            "Start a process per GPU (CUDA_VISIBLE_DEVICES), or unset KERAS_BACKEND."
-        )
-    return None
+    from training.trainer.backends import data_parallel
+
+    return data_parallel.choose(name)
 
 
 def make_deterministic() -> None:

@@ -24,6 +24,7 @@ class Backend(Protocol):
 
     chief: bool  # this process writes the run's files
     workers: int  # processes that train together
+    replicas: int  # devices of all of them, among which every batch is divided
     builds_metrics: bool  # Keras makes the metrics' variables ahead of the first step
 
     def check(self, job: Job) -> None:
@@ -69,5 +70,5 @@ class Backend(Protocol):
     ) -> Any:
         """What `evaluate` takes: every image once, in the split's order."""
 
-    def validation_batch_size(self, examples: int, at_most: int) -> int:
-        """For the model that trains."""
+    def validation_batch_size(self, split: Split, at_most: int) -> int:
+        """Returns the batch size with which the model that trains is evaluated."""

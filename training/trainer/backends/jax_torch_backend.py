@@ -1,8 +1,12 @@
-"""Training on JAX and PyTorch: the data set lies on the device, and one device trains."""
+"""Training on JAX and PyTorch.
+
+A data set of small images lies on the device. Photographs are read by TensorFlow, on the CPU.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,7 +19,9 @@ from training.config.recipes import Recipe
 from training.data import array_files
 from training.data.draws import Draws
 from training.data.splits import ArraySplit, Split
-from training.trainer.backends.several_steps import STEPPING, Source
+from training.trainer.backends import data_parallel
+from training.trainer.backends.data_parallel import DataParallel
+from training.trainer.backends.several_steps import STEPPING, ArraySource, PhotographSource
 from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 from training.trainer.callbacks.step_counter import StepCounter
@@ -27,13 +33,14 @@ if TYPE_CHECKING:
 # Between two looks of the host: 50 ms of a ResNet-20 that takes a millisecond for each. On a CPU,
 # where a step takes far longer, a look costs nothing.
 STEPS_PER_CALL = 50
-EVALUATION_BATCH = 1000  # images; nothing is kept for a backward pass
+EVALUATION_BATCH = 1000  # small images; nothing is kept for a backward pass
 
 
 class JaxTorchBackend:
     """Implements `training.trainer.backends.backend.Backend`.
 
     Args:
+        devices: What to train on; `None` is this machine's first device.
         steps_per_call: Steps between two looks of the host; `None`: 50 on an accelerator, else 1.
             The outcome does not depend on it.
     """
@@ -42,21 +49,32 @@ class JaxTorchBackend:
     workers = 1
     builds_metrics = False
 
-    def __init__(self, steps_per_call: int | None = None) -> None:
+    def __init__(
+        self, devices: DataParallel | None = None, steps_per_call: int | None = None
+    ) -> None:
         self.backend = keras.backend.backend()
         if self.backend not in STEPPING:
             raise ValueError(
                 f"Nets are trained on tensorflow, {' or '.join(STEPPING)}; KERAS_BACKEND chooses "
                 f"{self.backend}."
             )
+        self.devices = devices
+        self.replicas = devices.devices if devices else 1
         self.steps_per_call = steps_per_call or (STEPS_PER_CALL if self.accelerators() else 1)
 
     def check(self, job: Job) -> None:
-        if job.dataset not in array_files.NAMES:
+        if job.recipe.batch_size % self.replicas:
             raise ValueError(
-                f"On {self.backend} a net is trained on {' or '.join(array_files.NAMES)}; the "
-                f"photographs of {job.dataset} are read by TensorFlow: unset KERAS_BACKEND."
+                f"batch_size is divided among all devices: {job.recipe.batch_size} cannot be "
+                f"divided by {self.replicas}."
             )
+        if self.replicas > 1 and job.recipe.batch_norm != "synchronized":
+            raise ValueError(
+                f"On {self.backend} batch norm takes its statistics over all devices' images: set "
+                f"batch_norm=synchronized; given batch_norm={job.recipe.batch_norm}."
+            )
+        if job.dataset not in array_files.NAMES:
+            _prepare_reader(job.dataset, self.backend)
 
     def versions(self) -> dict[str, str]:
         return {self.backend: importlib.import_module(self.backend).__version__}
@@ -65,19 +83,27 @@ class JaxTorchBackend:
         if self.backend == "jax":
             import jax
 
-            return [d.device_kind for d in jax.local_devices()[:1] if d.platform != "cpu"]
+            used = jax.local_devices()[: self.replicas]
+            return [device.device_kind for device in used if device.platform != "cpu"]
         import torch
 
         return [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
 
     def scope(self) -> AbstractContextManager:
-        return nullcontext()
+        return self.devices.scope() if self.devices else nullcontext()
 
     def readable_errors(self, job: Job) -> AbstractContextManager:
-        return nullcontext()  # all data are in memory
+        if job.dataset in array_files.NAMES:
+            return nullcontext()  # all data are in memory
+        from training.data.reading_errors import readable_errors
+
+        return readable_errors(job.dataset, job.data_dir)
 
     def model(self, network: keras.Model, recipe: Recipe) -> keras.Model:
-        return STEPPING[self.backend](network.inputs, network.outputs, name=network.name)
+        model = STEPPING[self.backend](network.inputs, network.outputs, name=network.name)
+        if self.devices:
+            model.devices = self.devices
+        return model
 
     def jit_compile(self, recipe: Recipe) -> bool | str:
         return True if recipe.jit else "auto"  # on JAX nothing else is of use
@@ -98,19 +124,37 @@ class JaxTorchBackend:
         rate: LearningRateSetter,
     ) -> tuple[Any, int]:
         draws = Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed)
+        draws.check(split)
+        if not isinstance(split, ArraySplit):
+            from training.data.batches import decoded_batches
+
+            model.source = PhotographSource(draws, rate, most=1, at_once=1)
+            first = rate.counter.step
+            return decoded_batches(split, draws, mean=mean, first_step=first, image_size=size), 1
         # One by one while any step's error may end the warm-up.
         at_once = 1 if rate.controller.warming_up else self.steps_per_call
-        model.source = Source(draws, mean, rate, self.steps_per_call, at_once)
-        return _again_and_again(split), at_once
+        images, labels = _on_device(split)
+        model.source = ArraySource(
+            draws, rate, self.steps_per_call, at_once, images=images, labels=labels, mean=mean
+        )
+        return _calls(split), at_once
 
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
     ) -> Any:
-        return EvaluationBatches(split, batch_size, mean)
+        if isinstance(split, ArraySplit):
+            return EvaluationBatches(split, batch_size, mean)
+        from training.data.batches import eval_batches
 
-    def validation_batch_size(self, examples: int, at_most: int) -> int:
-        batches = -(-examples // EVALUATION_BATCH)
-        return -(-examples // batches)  # all alike, if that can be: one program fits them all
+        return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
+
+    def validation_batch_size(self, split: Split, at_most: int) -> int:
+        if self.devices:
+            return data_parallel.evaluation_batch_size(split.examples, at_most, self.replicas)
+        if not isinstance(split, ArraySplit):
+            return at_most
+        batches = -(-split.examples // EVALUATION_BATCH)
+        return -(-split.examples // batches)  # equal if possible: one program fits them all
 
 
 class PlannedRate(LearningRateSetter):
@@ -139,11 +183,28 @@ class EvaluationBatches(keras.utils.PyDataset):
         return ops.cast(self.images[chosen], "float32") - self.mean, self.labels[chosen]
 
 
-def _again_and_again(split: ArraySplit) -> Iterator[tuple[Any, Any]]:
-    whole = _on_device(split)
+def _calls(split: ArraySplit) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields one image for each call of the step, whose images lie on the device already."""
     while True:
-        yield whole
+        yield split.images[:1], split.labels[:1]
 
 
 def _on_device(split: ArraySplit) -> tuple[Any, Any]:
     return ops.convert_to_tensor(split.images), ops.convert_to_tensor(split.labels)
+
+
+def _prepare_reader(dataset: str, backend: str) -> None:
+    """Keeps TensorFlow, which reads photographs, away from the accelerators.
+
+    Raises:
+        ValueError: If TensorFlow is not installed.
+    """
+    for package in ("tensorflow", "tensorflow_datasets"):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"The photographs of {dataset} are read by TensorFlow on {backend} too, and "
+                f"{package} is not installed: install it, the build for CPUs is enough."
+            )
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")

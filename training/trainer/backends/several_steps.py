@@ -1,12 +1,13 @@
-"""Several training steps in one call, over a data set that lies on the device. JAX and PyTorch.
+"""Several training steps in one call, on JAX and PyTorch.
 
-A step of a small net takes a GPU about a millisecond. Python needs as long to start one and to look
-at its loss, and must not come in between: one call makes many steps, each with its own batch and
-rate, and the host looks at the end of each call.
+A step of a small net takes a GPU about a millisecond. Python needs as long to start one and to read
+its loss, and must not come in between: one call makes many steps, each with its own batch and
+learning rate, and the host reads the loss at the end of each call.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from training.data.draws import AUGMENTATIONS, Draw, Draws
+from training.data.batch_augmentation import augmented
+from training.data.draws import BatchDraw, Draws
+from training.trainer.backends import data_parallel
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 
 
@@ -23,94 +26,101 @@ class Plan(NamedTuple):
 
     steps: np.ndarray  # () int32: how many
     rates: np.ndarray  # (most,) float32
-    draw: Draw  # of (most, batch_size)
+    draw: BatchDraw  # of (most, batch_size)
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where the steps' batches and rates come from."""
+    """Where the rates and batches of the steps come from."""
 
     draws: Draws
-    mean: np.ndarray  # (H, W, C)
     rate: LearningRateSetter
     most: int  # steps in a call, as the program is made for
     at_once: int  # steps in each call of this `fit`: `most`, or 1
 
     def plan(self) -> Plan:
-        """The next call's steps, to the epoch's end at most."""
+        """Returns the next call's steps, to the epoch's end at most."""
         counter = self.rate.counter
         epoch_end = (counter.step // counter.epoch_steps + 1) * counter.epoch_steps
         steps = min(self.at_once, min(epoch_end, counter.total_steps) - counter.step)
         counter.taken = steps
         rates = np.zeros(self.most, np.float32)
         rates[:steps] = self.rate.upcoming(steps)
-        drawn = [self.draws(counter.step + i) for i in range(steps)]
+        drawn = [self.draws.batch(counter.step + i) for i in range(steps)]
         drawn += [drawn[-1]] * (self.most - steps)
-        return Plan(np.int32(steps), rates, Draw(*map(np.stack, zip(*drawn, strict=True))))
+        return Plan(np.int32(steps), rates, BatchDraw(*map(np.stack, zip(*drawn, strict=True))))
 
-    def batch(self, images: Any, labels: Any, draw: Draw) -> tuple[Any, Any]:
-        """One step's (images float32 (batch_size, H, W, C), labels (batch_size,)).
+    def call_data(self, data: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Returns the (images, labels) of a call, given what `fit` iterates over."""
+        raise NotImplementedError
+
+    def batch(self, images: Any, labels: Any, draw: BatchDraw) -> tuple[Any, Any]:
+        """Returns one step's (images float32 (batch_size, H, W, C), labels (batch_size,)).
 
         Args:
-            images: The split's, uint8 (N, H, W, C), on the device.
-            labels: (N,).
-            draw: The step's.
+            images: The call's images.
+            labels: The call's labels.
+            draw: The step's random numbers.
         """
-        padding, mirror = AUGMENTATIONS[self.draws.augmentation]
-        chosen = ops.cast(ops.take(images, draw.places, axis=0), "float32") - self.mean
-        if padding:
-            chosen = crop(chosen, draw.top, draw.left, draw.mirrored if mirror else None, padding)
-        return chosen, ops.take(labels, draw.places, axis=0)
+        raise NotImplementedError
 
 
-def crop(images: Any, top: Any, left: Any, mirrored: Any | None, padding: int) -> Any:
-    """Pads by zeros, crops to the old size and mirrors, in one gather; on any backend.
+@dataclass(frozen=True, eq=False)
+class PhotographSource(Source):
+    """A stream of photographs: a call makes one step, with the batch that `fit` iterates over.
 
-    Section 4.2 of the paper. Zero is the mean once that is subtracted.
-
-    Args:
-        images: (N, H, W, C).
-        top: (N,) int32, 0..2 padding: the crop's first row in the padded image.
-        left: (N,) int32: its first column.
-        mirrored: (N,) bool, or `None`: none of them.
-        padding: Pixels on each side.
-
-    Returns:
-        (N, H, W, C).
+    The photographs are decoded and cropped, and their mean is subtracted.
     """
-    n, height, width, channels = images.shape
-    wide = width + 2 * padding
-    rows = ops.expand_dims(top, 1) + ops.arange(height, dtype="int32")  # (N, H)
-    columns = ops.expand_dims(ops.arange(width, dtype="int32"), 0)  # (1, W)
-    if mirrored is not None:
-        columns = ops.where(ops.expand_dims(mirrored, 1), width - 1 - columns, columns)
-    columns = ops.expand_dims(left, 1) + columns  # (N, W)
-    first = ops.arange(n, dtype="int32") * (height + 2 * padding)  # row of each image in them all
-    places = (ops.expand_dims(first, 1) + rows)[:, :, None] * wide + columns[:, None, :]
-    padded = ops.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    return ops.take(ops.reshape(padded, (-1, channels)), places, axis=0)  # (N, H, W, C)
+
+    def call_data(self, data: tuple[Any, Any]) -> tuple[Any, Any]:
+        return data
+
+    def batch(self, images: Any, labels: Any, draw: BatchDraw) -> tuple[Any, Any]:
+        return augmented(images, labels, draw, self.draws)
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource(Source):
+    """A whole split, which lies on the device; each step gathers its batch there."""
+
+    images: Any  # uint8 (N, H, W, C), on the device
+    labels: Any  # int32 (N,)
+    mean: np.ndarray  # float32 (H, W, C)
+
+    def call_data(self, data: tuple[Any, Any]) -> tuple[Any, Any]:
+        return self.images, self.labels
+
+    def batch(self, images: Any, labels: Any, draw: BatchDraw) -> tuple[Any, Any]:
+        chosen = ops.cast(ops.take(images, draw.places, axis=0), "float32") - self.mean
+        chosen = data_parallel.divided(chosen)
+        return augmented(chosen, ops.take(labels, draw.places, axis=0), draw, self.draws)
 
 
 class JaxSteps(keras.Model):
-    """A functional model whose batch is a whole split, (images, labels), and whose step is many.
+    """A functional model whose training call makes as many steps as the source's plan says.
 
-    `source` must be set before `fit`.
+    `source` must be set before `fit`; `devices` is `None` for one device.
     """
 
     source: Source | None = None
+    devices: data_parallel.DataParallel | None = None
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        with self.devices.scope() if self.devices else nullcontext():
+            return super().fit(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Keras's, with the plan added to its data when the call begins.
+        """Makes Keras's train function, and hands it the plan when a call begins.
 
-        It cannot come with the data: on a GPU Keras draws those one batch ahead, when the rates
-        that depend on the batch before are not yet known.
+        The plan cannot come with the data: on a GPU Keras draws those one batch ahead, when the
+        rates that depend on the batch before are not yet known.
         """
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
         compiled = self.train_function
         self.train_function = lambda state, data: compiled(
-            state, iter([(*next(data), self.source.plan())])
+            state, iter([(*self.source.call_data(next(data)), self.source.plan())])
         )
 
     def train_step(self, state: Any, data: Any) -> tuple[Any, Any]:
@@ -120,7 +130,7 @@ class JaxSteps(keras.Model):
         def step(i: Any, state: Any) -> Any:
             trainable, others, optimizer, metrics = state
             optimizer = [*optimizer[:rate], plan.rates[i], *optimizer[rate + 1 :]]
-            draw = Draw(*(numbers[i] for numbers in plan.draw))
+            draw = BatchDraw(*(numbers[i] for numbers in plan.draw))
             batch = self.source.batch(images, labels, draw)
             _, state = super(JaxSteps, self).train_step(
                 (trainable, others, optimizer, metrics), batch
@@ -137,17 +147,17 @@ class JaxSteps(keras.Model):
 
 
 class TorchSteps(keras.Model):
-    """As `JaxSteps`. PyTorch runs the steps one by one, but nobody waits for their losses."""
+    """Does what `JaxSteps` does, one step after the other, without waiting for their losses."""
 
     source: Source | None = None
 
     def train_step(self, data: Any) -> Any:
-        images, labels = data
+        images, labels = self.source.call_data(data)
         plan = self.source.plan()
-        draws = Draw(*map(ops.convert_to_tensor, plan.draw))
+        draws = BatchDraw(*map(ops.convert_to_tensor, plan.draw))
         for i in range(int(plan.steps)):
             self.optimizer.learning_rate = float(plan.rates[i])
-            draw = Draw(*(numbers[i] for numbers in draws))
+            draw = BatchDraw(*(numbers[i] for numbers in draws))
             logs = super().train_step(self.source.batch(images, labels, draw))
         return logs
 

@@ -14,6 +14,8 @@ from training.common import environment
 from training.common.errors import WorkerLostError
 from training.config.recipes import Recipe
 from training.data.batches import eval_batches, train_batches
+from training.data.draws import Draws
+from training.data.reading_errors import readable_errors
 from training.data.splits import Split
 from training.models import networks
 from training.models.fused_batch_norm import fused
@@ -71,20 +73,12 @@ class TensorFlowBackend:
     @contextmanager
     def readable_errors(self, job: Job) -> Iterator[None]:
         try:
-            yield
+            with readable_errors(job.dataset, job.data_dir):
+                yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             raise WorkerLostError(
                 "Another worker of this run is gone. Start the same command again on every worker: "
-                "the run goes on from its last checkpoint."
-            ) from error
-        except (
-            tf.errors.InvalidArgumentError,
-            tf.errors.NotFoundError,
-            tf.errors.DataLossError,
-        ) as error:
-            raise OSError(
-                f"The images of {job.dataset} ({job.data_dir or 'the default data directory'}) "
-                f"cannot be read: {error.message}"
+                "the run continues from its last checkpoint."
             ) from error
 
     def model(self, network: keras.Model, recipe: Recipe) -> keras.Model:
@@ -118,10 +112,8 @@ class TensorFlowBackend:
     ) -> tuple[Any, int]:
         batches = train_batches(
             split,
-            augmentation=job.recipe.augmentation,
-            batch_size=job.recipe.batch_size,
+            Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed),
             mean=mean,
-            seed=job.seed,
             first_step=rate.counter.step,
             image_size=size,
         )
@@ -132,5 +124,5 @@ class TensorFlowBackend:
     ) -> Any:
         return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
 
-    def validation_batch_size(self, examples: int, at_most: int) -> int:
-        return distribution.evaluation_batch_size(examples, at_most, self.replicas)
+    def validation_batch_size(self, split: Split, at_most: int) -> int:
+        return distribution.evaluation_batch_size(split.examples, at_most, self.replicas)

@@ -1,0 +1,52 @@
+"""What is done to a whole batch of images on its device, by drawn numbers. On any Keras backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from training.data.draws import BatchDraw, Draws
+
+
+def augmented(images: Any, labels: Any, draw: BatchDraw, draws: Draws) -> tuple[Any, Any]:
+    """Returns a step's batch as the network sees it.
+
+    Args:
+        images: float32 (N, H, W, C), their mean subtracted.
+        labels: int32 (N,).
+        draw: The step's random numbers, of these images.
+        draws: What they were drawn for.
+    """
+    if draws.padding:
+        mirrored = draw.mirrored if draws.mirrors else None
+        images = crop(images, draw.top, draw.left, mirrored, draws.padding)
+    return images, labels
+
+
+def crop(images: Any, top: Any, left: Any, mirrored: Any | None, padding: int) -> Any:
+    """Pads by zeros, crops to the old size and mirrors, in one gather.
+
+    Section 4.2 of the paper. Zero is the mean once that is subtracted.
+
+    Args:
+        images: (N, H, W, C).
+        top: (N,) int32, 0..2 padding: the crop's first row in the padded image.
+        left: (N,) int32: its first column.
+        mirrored: (N,) bool, or `None` where no image is mirrored.
+        padding: Pixels on each side.
+
+    Returns:
+        (N, H, W, C), of the same type.
+    """
+    n, height, width, channels = images.shape
+    wide = width + 2 * padding
+    rows = ops.expand_dims(top, 1) + ops.arange(height, dtype="int32")  # (N, H)
+    columns = ops.expand_dims(ops.arange(width, dtype="int32"), 0)  # (1, W)
+    if mirrored is not None:
+        columns = ops.where(ops.expand_dims(mirrored, 1), width - 1 - columns, columns)
+    columns = ops.expand_dims(left, 1) + columns  # (N, W)
+    first = ops.arange(n, dtype="int32") * (height + 2 * padding)  # row of each image in them all
+    places = (ops.expand_dims(first, 1) + rows)[:, :, None] * wide + columns[:, None, :]
+    padded = ops.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return ops.take(ops.reshape(padded, (-1, channels)), places, axis=0)  # (N, H, W, C)

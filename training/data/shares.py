@@ -1,0 +1,39 @@
+"""Which images of every global batch a process reads, where several processes train together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Share:
+    """The replicas that one process feeds, of all replicas of a run. The default feeds all."""
+
+    first: int = 0  # number of the process's first replica
+    replicas: int = 1  # replicas of the process
+    total: int = 1  # replicas of all processes together
+
+    def spans(self, examples: int, batch_size: int) -> np.ndarray:
+        """Returns the images that each of the process's replicas sees of each global batch.
+
+        A batch of n images is cut into parts of ceil(n / total), in the order of the replicas, as
+        TensorFlow cuts it; the last part may be smaller.
+
+        Args:
+            examples: Number of images in all batches.
+            batch_size: Images in a global batch; the last one may be smaller.
+
+        Returns:
+            (batches * replicas, 2) int64: the number of the first image and that after the last.
+        """
+        starts = np.arange(0, examples, batch_size)[:, np.newaxis]  # (batches, 1)
+        counts = np.minimum(batch_size, examples - starts)
+        part = -(-counts // self.total)
+        replicas = np.arange(self.first, self.first + self.replicas + 1)
+        edges = starts + np.minimum(part * replicas, counts)  # (batches, replicas + 1)
+        return np.stack((edges[:, :-1], edges[:, 1:]), axis=-1).reshape(-1, 2)
+
+
+WHOLE = Share()
