@@ -33,9 +33,10 @@ COMMANDS = {
     "reproduce": "make a table or figure of the paper: train what is missing, compare, report",
     "release": "turn a finished CIFAR-10 run into weights that come with the package",
     "tune": "search over shortcuts and training settings with keras-tuner",
+    "devices": "print what each installed backend can compute on, and what a GPU still needs",
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
-WITHOUT_KERAS = frozenset({"promote", "rollback"})
+WITHOUT_KERAS = frozenset({"devices", "promote", "rollback"})
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
 3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again;
 130 interrupted by Ctrl-C"""

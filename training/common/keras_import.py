@@ -1,4 +1,4 @@
-"""The import of Keras and its backend, without what the backend writes about absent GPUs."""
+"""The import of Keras and its backend, in our words where a GPU is not used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from training.common import nvidia
 from training.common.errors import UsageError, not_installed
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -15,8 +18,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def import_keras() -> None:
     """Imports Keras and the backend that KERAS_BACKEND names.
 
-    TensorFlow writes to the standard error when it is imported and when it first looks for GPUs,
-    and no log level silences all of it; the standard error is closed meanwhile.
+    Says so on the standard error if the machine has an NVIDIA device that the backend cannot use.
 
     Raises:
         UsageError: If KERAS_BACKEND names no backend that trains.
@@ -26,18 +28,44 @@ def import_keras() -> None:
     if given and given not in BACKENDS:
         raise UsageError(f"KERAS_BACKEND is one of {', '.join(BACKENDS)}; given {given!r}.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with silent_stderr():
+            backend = importlib.import_module("keras").backend.backend()
+            wanted = bool(nvidia.devices()) and not nvidia.hidden()
+            # TensorFlow writes at its first look for GPUs; JAX is left as it is unless needed.
+            used = _sees_gpu(backend) if wanted or backend == "tensorflow" else False
+    except ModuleNotFoundError as error:
+        raise OSError(not_installed(error) + _alternatives(error.name)) from error
+    if wanted and not used:
+        print(nvidia.unused(backend), file=sys.stderr)
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Drops what the block writes to the standard error, from C++ too.
+
+    TensorFlow writes there when it is imported and when it first looks for GPUs, and no log level
+    silences all of it.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        if importlib.import_module("keras").backend.backend() == "tensorflow":
-            importlib.import_module("tensorflow").config.list_physical_devices()
-    except ModuleNotFoundError as error:
-        raise OSError(not_installed(error) + _alternatives(error.name)) from error
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _sees_gpu(backend: str) -> bool:
+    """Whether the backend can use a GPU."""
+    module = importlib.import_module(backend)
+    if backend == "tensorflow":
+        return bool(module.config.list_physical_devices("GPU"))
+    if backend == "jax":
+        return any(device.platform != "cpu" for device in module.devices())
+    return bool(module.cuda.is_available())
 
 
 def _alternatives(missing: str | None) -> str:
