@@ -58,11 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> None:
-    parser = _parser(given)
+    commands = command_parser(given)
     if not given:
-        parser.print_help()
+        commands.print_help()
         return
-    options = parser.parse_args(given)
+    options = commands.parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("absl", "jax", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -71,7 +71,7 @@ def _run(given: list[str]) -> None:
     options.run(options)
 
 
-def _parser(given: list[str]) -> argparse.ArgumentParser:
+def command_parser(given: list[str]) -> argparse.ArgumentParser:
     """The parser of all commands; only the given command's module is imported."""
     parser = argparse.ArgumentParser(
         prog="python -m training",
