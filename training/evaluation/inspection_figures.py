@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from training.common.figures import finish_axes, net_colours, save
 
@@ -143,6 +144,7 @@ def _draw_layers(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
     colours = net_colours(list(values))
     for name, line in values.items():
         axes.plot(np.arange(1, len(line) + 1), line, color=colours[name], label=name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def y_axis(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
