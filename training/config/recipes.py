@@ -154,6 +154,8 @@ def sized(recipe: Recipe, train_images: int) -> Recipe:
     """
     if 0 < recipe.held_out < 1:
         recipe = replace(recipe, held_out=round(recipe.held_out * train_images))
+        if recipe.held_out == 0:
+            recipe = replace(recipe, early_stopping=None)
     if recipe.iterations is not None or recipe.epochs is not None:
         return recipe
     trained_on = max(1, train_images - int(recipe.held_out))

@@ -52,34 +52,8 @@ def test_frozen_weights_answer_as_before_at_every_batch_size(tmp_path):
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
-@pytest.mark.parametrize(
-    ("command", "given", "expected"),
-    [
-        ("train", {}, environment.LARGE_PAGES["GLIBC_TUNABLES"]),
-        ("train", {"GLIBC_TUNABLES": "glibc.malloc.check=0"}, "glibc.malloc.check=0"),
-        ("networks", {}, "none"),
-    ],
-)
-def test_large_pages_are_there_from_the_start_of_a_process(command, given, expected):
-    code = (
-        "import os, sys; from training import environment; environment.begin(sys.argv[1]); "
-        "print(os.getpid(), os.environ.get('GLIBC_TUNABLES', 'none'), sys.argv[1], sys.argv[2])"
-    )
-    inherited = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, command, "a b"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**inherited, **given},
-        cwd=served.CHECKOUT,
-    )
-    output, _ = process.communicate(timeout=60)
-    assert output == f"{process.pid} {expected} {command} a b\n"
-
-
 def test_a_command_gets_its_own_and_keeps_what_the_user_set(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(environment.LARGE_PAGES))
+    monkeypatch.setattr(os, "environ", {})
     environment.begin("serve")
     assert environment.SERVING.items() <= os.environ.items()
     assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ

@@ -93,7 +93,7 @@ def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_st
     first[1].communicate()
 
     outputs = [finish(worker) for worker in workers()]
-    assert "going on from step" in outputs[0]
+    assert "resumed at step" in outputs[0]
     state = json.loads(str(last_checkpoint(workdir)["state"]))
     assert state["clock"]["step"] == 100
     assert [row["step"] for row in state["history"]["rows"]] == [89, 100]

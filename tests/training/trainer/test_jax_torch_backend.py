@@ -110,7 +110,7 @@ def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> N
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (cut / "result.json").exists()
-    assert "going on from step" in finish(training("jax", data_dir, cut))
+    assert "resumed at step" in finish(training("jax", data_dir, cut))
     found, expected = last_checkpoint(cut), last_checkpoint(whole)
     assert found.keys() == expected.keys()
     for name, array in expected.items():  # weights, slots, metrics, rate, history, step

@@ -94,19 +94,29 @@ def test_killed_many_times_and_while_writing(uninterrupted, tmp_path):
     assert torn > 0, "no kill fell into the writing of a checkpoint: nothing was shown of it"
 
 
-def test_sigterm_saves_and_the_run_goes_on(uninterrupted, tmp_path):
+@pytest.mark.parametrize(
+    ("signals", "code", "said"),
+    [
+        ([signal.SIGTERM], 75, "stopped by SIGTERM after step"),
+        ([signal.SIGINT], 130, "stopped by Ctrl-C after step"),
+        ([signal.SIGINT, signal.SIGINT], 130, "Ctrl-C once more ends at once"),
+    ],
+)
+def test_asked_to_stop_it_saves_and_the_run_goes_on(uninterrupted, tmp_path, signals, code, said):
     process = start(tmp_path, *RECIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not list((tmp_path / "checkpoints").glob("step-*.npz")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 75, output
-    assert "stopped by SIGTERM after step" in output
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.001)
+    output, _ = process.communicate(timeout=120)
+    assert (process.returncode, said in output) == (code, True), output
+    assert "Traceback" not in output
     assert not (tmp_path / "result.json").exists()
-    assert "going on from step" in finish(start(tmp_path, *RECIPE))
+    assert "resumed at step" in finish(start(tmp_path, *RECIPE))
     assert_same_run(tmp_path, uninterrupted)
 
 

@@ -71,7 +71,7 @@ def search(tmp_path_factory) -> tuple[Path, str]:
 def test_a_search_that_is_killed_takes_its_trial_with_it_and_both_go_on(search):
     path, _ = search
     log = (path / "trial_0000" / "log.txt").read_text()
-    assert log.count("going on from step") == 1
+    assert log.count("resumed at step") == 1
     assert "Another process" not in log
     (record,) = (record for record in records.read_all(path) if record.trial == "0000")
     assert (record.status, record.ended, record.epochs, record.steps) == (
@@ -212,7 +212,7 @@ def test_every_tuner_searches(kind, tmp_path):
         assert went_on
         for record in went_on:
             assert (
-                "going on from step"
+                "resumed at step"
                 in (records.directory_of(tmp_path, record.trial) / "log.txt").read_text()
             )
         assert {record.ended for record in ended if record.completed} >= {"paused", "whole"}

@@ -1,0 +1,94 @@
+"""A run's directory holds one run on one data set; anything else is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from class_folders import class_folders
+
+from training.config.jobs import Job
+from training.config.recipes import Recipe
+from training.data import split_file
+from training.trainer.train import Options, train
+
+RECIPE = Recipe(iterations=4, batch_size=4, schedule="constant", augmentation="none")
+
+
+def job(root: Path, **changes: object) -> Job:
+    this = Job("resnet8", "folder", RECIPE, data_dir=str(root), width=0.25)
+    return dataclasses.replace(this, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Data, and a run on them."""
+    root = class_folders(tmp_path_factory.mktemp("data") / "animals", "cat", "dog")
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    train(job(root), workdir)
+    return root, workdir
+
+
+def test_other_classes_are_refused_and_the_result_stays(finished, tmp_path):
+    workdir = finished[1]
+    before = (workdir / "result.json").read_bytes()
+    vehicles = class_folders(tmp_path / "vehicles", "bus", "car")
+    with pytest.raises(ValueError, match=r"other data: the class cat is gone.*car is new"):
+        train(job(vehicles), workdir)
+    assert (workdir / "result.json").read_bytes() == before
+
+
+def test_another_image_is_refused(finished, tmp_path):
+    more = class_folders(tmp_path / "animals", "cat", "dog", images=7)
+    with pytest.raises(ValueError, match=r"other data: train: .* then, .* now"):
+        train(job(more), finished[1])
+
+
+def test_the_same_data_elsewhere_are_the_same_run(finished, tmp_path):
+    moved = class_folders(tmp_path / "moved", "cat", "dog")
+    assert train(job(moved), finished[1]).rows[-1]["step"] == 4
+
+
+def test_the_split_is_recorded_and_taken_again(finished, tmp_path):
+    root, workdir = finished
+    recorded = split_file.read(workdir / "split.csv")
+    assert {row.class_name for row in recorded} == {"cat", "dog"}
+    assert sum(row.role == "test" for row in recorded) > 0
+    split = str(workdir / "split.csv")
+    assert train(job(root, split=split), workdir).rows[-1]["step"] == 4
+
+
+def test_skipping_a_bad_image_that_stopped_a_run_is_no_other_run(tmp_path):
+    root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
+    bad = next(Path(path) for path in (root / "cat").iterdir())
+    bad.write_bytes(bad.read_bytes()[:200])
+    with pytest.raises((OSError, ValueError), match=bad.name):
+        train(job(root), workdir)
+    assert train(job(root, skip_bad_images=True), workdir).skipped_images == 1
+    assert train(job(root, skip_bad_images=True), workdir).rows[-1]["step"] == 4
+
+
+def test_a_directory_of_before_data_were_recorded_opens(tmp_path):
+    root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
+    train(job(root), workdir, options=Options(pause_after=1))
+    described = json.loads((workdir / "job.json").read_text())
+    del described["data"]
+    for field in ("weights", "preprocessing"):
+        del described["job"][field]
+    for field in ("freeze", "mixup", "class_weights"):
+        del described["job"]["recipe"][field]
+    (workdir / "job.json").write_text(json.dumps(described))
+    vehicles = class_folders(tmp_path / "vehicles", "bus", "car")
+    with pytest.raises(ValueError, match="the class cat is gone"):
+        train(job(vehicles), workdir)
+    assert train(job(root), workdir).rows[-1]["step"] == 4
+    assert "data" in json.loads((workdir / "job.json").read_text())
+
+
+def test_a_run_that_made_no_step_may_become_another(tmp_path):
+    root = class_folders(tmp_path / "data", "cat", "dog")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "job.json").write_text(json.dumps({"job": {"network": "resnet20"}}))
+    assert train(job(root), tmp_path / "run").rows[-1]["step"] == 4
