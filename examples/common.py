@@ -18,7 +18,6 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from keras_resnet import Architecture
@@ -26,6 +25,7 @@ from training.cli import HelpFormatter
 from training.common import figures, machine
 from training.common.errors import DivergedError, RunError
 from training.common.files import write_json
+from training.common.progress_bars import ProgressBar
 
 Outcome = TypeVar("Outcome")
 
@@ -186,26 +186,16 @@ class _Bar(keras.callbacks.Callback):
 
     def __init__(self, steps: int, title: str) -> None:
         super().__init__()
-        console = Console(file=sys.stderr)
-        self.bar = Progress(
-            TextColumn(title),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task(title, total=steps, loss="")
+        self.bar = ProgressBar(title, steps)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.start()
+        self.bar.__enter__()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.stop()
+        self.bar.__exit__()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.update(self.task, advance=1, loss=f"loss {(logs or {})['loss']:.3f}")
+        self.bar.advance(note=f"loss {(logs or {})['loss']:.3f}")
 
 
 class Stopwatch:

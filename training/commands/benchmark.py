@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,30 +67,15 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 
 
 def _measure(chosen: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from training.common.progress_bars import ProgressBar
 
-    console = Console(file=sys.stderr)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     results = []
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        turns = sum(len(comparison.contenders) for comparison in chosen) * (repeats + 1)
-        task = bar.add_task("", total=turns)
+    turns = sum(len(comparison.contenders) for comparison in chosen) * (repeats + 1)
+    with ProgressBar("benchmark", turns) as bar:
         for comparison in chosen:
 
             def step(name: str, title: str = comparison.name) -> None:
-                bar.update(task, advance=1, description=f"{title}: {name}")
+                bar.advance(title=f"{title}: {name}")
 
             measured = interleaved(comparison.contenders, repeats, step)
             results.append((comparison, measured))

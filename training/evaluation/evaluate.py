@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_resnet.fully_convolutional import fully_convolutional
+from training.common.progress_bars import ProgressBar
 from training.data.splits import ArraySplit, Dataset
 from training.evaluation import protocols
 from training.evaluation.protocols import PROTOCOLS, Protocol
@@ -73,11 +71,11 @@ def evaluate(
     classes = len(dataset.class_names)
     confusion = np.zeros((classes, classes), np.int64)
     within_five = 0
-    with _bar(protocol, dataset.test.examples, progress) as bar:
+    with ProgressBar(protocol, dataset.test.examples, show=progress) as bar:
         for scores, labels in probabilities(models, dataset, protocol, batch_size=batch_size):
             np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
             within_five += int((_ranks(scores, labels) < 5).sum())
-            bar.update(bar.task_ids[0], advance=len(labels))
+            bar.advance(len(labels))
 
     examples = int(confusion.sum())
     of_class, right = confusion.sum(axis=1), np.diag(confusion)
@@ -198,18 +196,3 @@ def _ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     own = scores[np.arange(len(labels)), labels][:, np.newaxis]
     before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     return ((scores > own) | ((scores == own) & before)).sum(axis=1)
-
-
-def _bar(title: str, examples: int, show: bool) -> Progress:
-    console = Console(file=sys.stderr)
-    bar = Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (show and console.is_terminal),
-        transient=True,
-    )
-    bar.add_task(title, total=examples)
-    return bar

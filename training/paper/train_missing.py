@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from training.common.errors import DivergedError, PreemptedError
 from training.common.files import write_json
 from training.common.machine import now
+from training.common.progress_bars import ProgressBar
 from training.paper import runs as run_files
 from training.paper.runs import FAILURE, Run
 
@@ -48,10 +46,16 @@ def train_missing(
     if not unfinished:
         return list(runs)
     after = {}
-    with _bar([run_files.steps(run.job, train_examples) or 0 for run in unfinished]) as show:
+    steps = [run_files.steps(run.job, train_examples) or 0 for run in unfinished]
+    with ProgressBar("", sum(steps) or None) as bar:
         for number, run in enumerate(unfinished):
             title = f"run {number + 1} of {len(unfinished)}: {run.directory.name}"
-            after[run] = _train(run, data_dir, lambda step, n=number, t=title: show(n, step, t))
+            logger.info("%s: from step %s", title, f"{run.step:,}")
+
+            def show(step: int, done: int = sum(steps[:number]), title: str = title) -> None:
+                bar.set(done + step, title=title)
+
+            after[run] = _train(run, data_dir, show)
             if after[run].state == "finished":
                 logger.info("%s: test error %.2f %%", title, after[run].result["test_error"])
             else:
@@ -108,29 +112,3 @@ def _forward_sigterm(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         if process.poll() is None:  # after an exception, such as Ctrl-C, which the run got too
             process.terminate()
             process.wait()
-
-
-@contextmanager
-def _bar(steps: Sequence[int]) -> Iterator[Callable[[int, int, str], None]]:
-    """Shows a bar over the steps of all runs.
-
-    Yields:
-        `show(number, step, title)`: run `number` has reached `step`.
-    """
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=sum(steps) or None, at="")
-        shown = [-1]
-
-        def show(number: int, step: int, title: str) -> None:
-            at = f"step {step:,} of {steps[number]:,}"
-            done = sum(steps[:number]) + step
-            bar.update(task, completed=done, description=title, at=at)
-            if shown[0] != number:
-                shown[0] = number
-                logger.info("%s: from step %s", title, f"{step:,}")
-
-        yield show
