@@ -15,9 +15,9 @@ from keras_resnet.scan.visitor import batch_norms
 def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
     """Sets every batch norm's mean and variance to those over all of `batches`.
 
-    The paper's authors did so for the models they released. Each layer sees its input as it is in
-    training, normalised batch by batch before it; its mean and variance are then taken over all
-    images, weighted by the size of their batch.
+    The paper's authors did so for the models that they released. The layers below normalise each
+    batch by its own statistics, as in training; a layer's mean and variance are then taken over
+    all images, each batch weighted by its size.
 
     Args:
         model: A built model; only the moving statistics of its batch norms change.
@@ -34,12 +34,13 @@ def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
     for layer in layers:
         layer.momentum = 0.0  # a step leaves the batch's own moments in the moving statistics
     try:
-        see = _seeing(model)
+        forward = _forward_pass(model)
         images_seen = 0
-        sums = [(0.0, 0.0) for _ in layers]  # of x and of x^2, in float64
+        zero = np.zeros((), np.float64)
+        sums = [(zero, zero) for _ in layers]  # of x and of x^2
         for batch in batches:
             images = batch[0] if isinstance(batch, tuple) else batch
-            see(images)
+            forward(images)
             count = int(images.shape[0])
             images_seen += count
             for i, layer in enumerate(layers):
@@ -54,14 +55,13 @@ def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
     if not images_seen:
         raise ValueError("Batch-norm statistics need at least one batch of images; given none.")
     for layer, (total, squares) in zip(layers, sums, strict=True):
-        mean = total / images_seen
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(squares / images_seen - mean**2)
+        layer.moving_mean.assign(total / images_seen)
+        layer.moving_variance.assign(squares / images_seen - (total / images_seen) ** 2)
     return images_seen
 
 
-def _seeing(model: keras.Model) -> Callable[[Any], object]:
-    """A forward pass in training mode."""
+def _forward_pass(model: keras.Model) -> Callable[[Any], object]:
+    """Returns the forward pass in training mode."""
     if keras.backend.backend() != "tensorflow":
         return lambda images: model(images, training=True)
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The same network in less memory: blocks that keep their input and compute the rest twice.
+"""Training in less memory: each block keeps only its input, and is computed twice.
 
 Gradient checkpointing: Chen, Xu, Zhang, Guestrin 2016, arXiv 1604.06174.
 """
@@ -16,11 +16,11 @@ IN_BLOCK = re.compile(r"conv\d+_block\d+_")
 
 
 class RecomputedBlock(keras.Model):
-    """A block that keeps only its input for the backward pass, and runs again there.
+    """A block that keeps only its input for the backward pass, and is computed again there.
 
-    A functional model like any other, but for training. `keras.remat` alone would move batch
-    norm's moving statistics in both runs. Here both run in a scope that collects what the layers
-    assign, and the first run's values are assigned once, outside it.
+    Inference is a functional model's. In training, `keras.remat` alone would move batch norm's
+    moving statistics in both forward passes. So both passes run in a scope that collects what the
+    layers assign, and the values of the first pass are assigned once, outside that scope.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -47,11 +47,12 @@ class RecomputedBlock(keras.Model):
 # Measured on two CPU cores (AMD EPYC), ResNet-56 in float32: what a training step adds to the
 # process's peak memory falls from 724 to 359 MB at 128 images, from 2437 to 870 MB at 512.
 def rematerialized(model: keras.Model) -> keras.Model:
-    """The network of `model`, with its very layers and variables, of `RecomputedBlock`s.
+    """Builds a model of the same layers and variables whose blocks are `RecomputedBlock`s.
 
-    Outputs, gradients, moving statistics and the variables' order are the same. The sections of a
-    very deep network stay sections, and its loops are told to do the same. A training step keeps
-    one activation per block instead of one per operation, and costs one more forward pass.
+    Outputs, gradients, moving statistics and the variables' order are those of `model`. The
+    sections of a very deep network stay sections; its loops recompute their blocks too. A training
+    step keeps one activation per block instead of one per operation, and costs one more forward
+    pass.
 
     Args:
         model: A network built by `keras_resnet.ResNet`.

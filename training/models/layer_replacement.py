@@ -1,4 +1,4 @@
-"""The same network with some of its layers replaced by others that compute the same."""
+"""Copies of a network in which other layers take the place of some of its layers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import keras
 def replaced(
     model: keras.Model, replacement: Callable[[keras.layers.Layer], keras.layers.Layer]
 ) -> keras.Model:
-    """The network of `model`, with its weights.
+    """Builds a copy of a network, with its weights, some of its layers replaced.
 
     Args:
-        model: A functional model; its sections are treated alike.
-        replacement: From a layer of `model` to the one that takes its place, with variables of the
-            same shapes in the same order; or to the layer itself, which both models then share.
+        model: A functional model; models inside it are treated in the same way.
+        replacement: Returns the layer that takes the place of a layer of `model`, with variables
+            of the same shapes in the same order; or that layer itself, which both models share.
 
     Returns:
         A functional model of the same name, input and output.

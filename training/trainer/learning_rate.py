@@ -40,7 +40,7 @@ def rate(recipe: Recipe, step: int, total_steps: int, top_steps: int = 0) -> flo
 
 @dataclass
 class Controller:
-    """The rate of a run, with the memory that plateau and warm-up need; its fields are its state.
+    """Decides the rate of each step; remembers what plateau and warm-up need.
 
     Paper, section 4.2: warm up at 0.01 "until the training error is below 80%", about 400
     iterations, "and then go back to 0.1". Section 3.4: divide by 10 "when the error plateaus".
@@ -49,9 +49,9 @@ class Controller:
     recipe: Recipe
     total_steps: int
     top_steps: int = 0
-    warm: bool = False  # the warm-up is over
-    lowest: float = math.inf  # validation error, per cent
-    waited: int = 0  # epochs since then
+    warm: bool = False  # whether the warm-up is over
+    lowest: float = math.inf  # validation error so far, per cent
+    waited: int = 0  # epochs since the lowest validation error, or the latest drop
     plateaus: int = 0  # drops so far
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import keras_resnet
 from keras_resnet import analysis
 from keras_resnet.scan import visitor
-from training.models.fused_batch_norm import FusedBatchNormalization, fused
+from training.models.fused_batch_norm import FusedBatchNormalization, with_fused_batch_norm
 from training.models.gradient_checkpointing import rematerialized
 
 RNG = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_a_layer_is_the_formula_in_numpy(shape, momentum, epsilon, offset):
     ids=["basic-A", "bottleneck-C", "plain"],
 )
 def test_two_steps_have_the_same_losses_gradients_and_statistics(fields):
-    plain, other = network(**fields), fused(network(**fields))
+    plain, other = network(**fields), with_fused_batch_norm(network(**fields))
     norms = visitor.batch_norms(other)
     assert norms
     assert all(type(norm) is FusedBatchNormalization for norm in norms)
@@ -111,7 +111,7 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_plain_keras(request):
     request.addfinalizer(lambda: keras.config.set_dtype_policy("float32"))
     _, exact = training(network())()
     keras.config.set_dtype_policy("mixed_bfloat16")
-    plain, other = (training(model)()[1] for model in (network(), fused(network())))
+    plain, other = (training(model)()[1] for model in (network(), with_fused_batch_norm(network())))
 
     def distance(gradients):
         return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(gradients, exact, strict=True)))
@@ -121,11 +121,11 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_plain_keras(request):
 
 
 def test_with_recomputed_blocks():
-    assert_trains_alike(network(), rematerialized(fused(network())))
+    assert_trains_alike(network(), rematerialized(with_fused_batch_norm(network())))
 
 
 def test_a_frozen_layer_is_inference():
-    plain, other = network(), fused(network())
+    plain, other = network(), with_fused_batch_norm(network())
     for model in (plain, other):
         for norm in visitor.batch_norms(model):
             norm.trainable = False
@@ -137,7 +137,7 @@ def test_a_frozen_layer_is_inference():
 def test_names_weights_and_order_stay_in_a_net_in_sections():
     fields = {"stem_filters": 1, "blocks": (70, 1), "filters": (1, 1), "shortcut": "A"}
     plain = network(**fields)
-    other = fused(plain)
+    other = with_fused_batch_norm(plain)
     assert [a.name for a in analysis.walk(other)] == [a.name for a in analysis.walk(plain)]
     for a, b in zip(plain.weights, other.weights, strict=True):
         assert a.path == b.path
@@ -156,5 +156,5 @@ def test_what_the_kernel_does_not_cover_stays():
     y = x
     for layer in layers:
         y = layer(y)
-    kept = fused(keras.Model(x, y))
+    kept = with_fused_batch_norm(keras.Model(x, y))
     assert [layer for layer in kept.layers if layer.weights] == layers

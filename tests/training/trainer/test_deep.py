@@ -13,7 +13,7 @@ from keras_resnet import cifar_architecture
 from keras_resnet.scan import visitor
 from training.config import recipes
 from training.models import batch_norm_statistics, networks
-from training.models.fused_batch_norm import fused
+from training.models.fused_batch_norm import with_fused_batch_norm
 from training.models.gradient_checkpointing import rematerialized
 from training.trainer.backends import distribution
 from training.trainer.backends.tensorflow_backend import TensorFlowBackend
@@ -50,7 +50,7 @@ def test_nets_beyond_200_layers_run_their_blocks_in_loops(depth, settings, expec
 
 
 def test_the_network_in_training_keeps_its_loops():
-    model = fused(rematerialized(network(scan=True)))
+    model = with_fused_batch_norm(rematerialized(network(scan=True)))
     assert [loop.name for loop in visitor.loops(model)] == [
         f"conv{i}_blocks2to3" for i in (2, 3, 4)
     ]

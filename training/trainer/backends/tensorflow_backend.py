@@ -18,7 +18,7 @@ from training.data.draws import Draws
 from training.data.reading_errors import readable_errors
 from training.data.splits import Split
 from training.models import networks
-from training.models.fused_batch_norm import fused
+from training.models.fused_batch_norm import with_fused_batch_norm
 from training.trainer.backends import distribution
 from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
@@ -82,7 +82,7 @@ class TensorFlowBackend:
             ) from error
 
     def model(self, network: keras.Model, recipe: Recipe) -> keras.Model:
-        model = distribution.distributed(fused(network))
+        model = distribution.distributed(with_fused_batch_norm(network))
         if self.replicas > 1 and recipe.batch_norm == "synchronized":
             distribution.synchronize_batch_norm(model)
         return model

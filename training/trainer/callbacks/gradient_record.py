@@ -56,11 +56,14 @@ class GradientRecord(keras.callbacks.Callback):
 
 
 def read(path: Path) -> tuple[list[int], tuple[str, ...], np.ndarray]:
-    """Steps, names of the layers, and norms (steps, layers) of a `gradients.csv`.
+    """Reads a `gradients.csv`.
+
+    Returns:
+        The steps (rows,), the names of the layers, and the norms (rows, layers).
 
     Raises:
-        OSError: If there is none.
-        ValueError: If it is not one.
+        OSError: If there is no such file.
+        ValueError: If the file holds something else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}: `train --record-gradients` writes one.")
