@@ -11,6 +11,7 @@ import keras
 
 from keras_resnet import analysis
 from training.common import machine
+from training.common.keras_import import silent_stderr
 from training.config.jobs import Job
 from training.data.splits import Split
 from training.models import networks
@@ -80,7 +81,8 @@ def train(
         raise ValueError("Gradients are recorded on one device: give --strategy one.")
     directory = RunDirectory(workdir, writes=backend.chief)
     with directory.opened_for(job):
-        keras.utils.set_random_seed(job.seed)
+        with silent_stderr():  # Keras imports TensorFlow here, on the other backends too
+            keras.utils.set_random_seed(job.seed)
         keras.config.set_dtype_policy(job.recipe.precision)
         this = run.load(job, backend, options)
         directory.record(this)
