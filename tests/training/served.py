@@ -40,20 +40,22 @@ def tiny(seed=0):
 
 
 @functools.cache
-def _exported(seed):
-    """Exported once in a test run, without warm-up: a server on it starts seconds earlier."""
+def exported(seed=0):
+    """A version of `tiny(seed)`, exported once in a test process; tests only read it."""
     home = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    version = export(tiny(seed), "net", home)
-    shutil.rmtree(version / "assets.extra", ignore_errors=True)
-    return version
+    return export(tiny(seed), "net", home)
 
 
 def export_tiny(base, name="net", seed=0):
-    """A copy of that export as the next version, written beside and renamed as `export` does."""
+    """A copy of `exported(seed)` as the next version, published by renaming as `export` does.
+
+    It comes without warm-up requests: a server on it starts seconds earlier.
+    """
     home = base / name
     home.mkdir(exist_ok=True)
-    shutil.copytree(_exported(seed), home / ".writing")
+    without = shutil.ignore_patterns("assets.extra")
+    shutil.copytree(exported(seed), home / ".writing", ignore=without)
     version = home / str(max(model_base.versions(home), default=0) + 1)
     (home / ".writing").rename(version)
     model_base.refresh(base)

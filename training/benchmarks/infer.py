@@ -131,7 +131,7 @@ def _exported(base: Path) -> Path:
     centred = keras.layers.Normalization(mean=[127.5] * 3, variance=[64.0**2] * 3)(pixels)
     model = keras_resnet.ResNet50(weights=None, input_tensor=centred)
     labels = tuple(map(str, range(CLASSES)))
-    served = TrainedModel(model, Resizing(SIZE, SIZE), labels)
+    trained = TrainedModel(model, Resizing(SIZE, SIZE), labels)
 
     def others(network: keras.Model, encoded: Any, version: Path) -> dict[str, Any]:
         formats = [
@@ -140,10 +140,10 @@ def _exported(base: Path) -> Path:
             if all(importlib.util.find_spec(package) for package in other_runtimes.FORMATS[name][1])
         ]
         return other_runtimes.write(
-            network, encoded, version, formats=formats, images=None, served=served
+            network, encoded, version, formats=formats, images=None, trained=trained
         )
 
-    return export(served, "resnet50", base, extras=others)
+    return export(trained, "resnet50", base, extras=others)
 
 
 def multiplying(library: str, size: int = 2048, times: int = 8) -> Callable[[], float]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from training.commands import options as shared
@@ -48,7 +51,9 @@ def run(options: argparse.Namespace) -> None:
 
     from training.export.saved_model import export
 
-    (served,) = shared.load_nets(options)
+    (trained,) = shared.load_nets(options)
+    command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
+    trained = replace(trained, facts={**trained.facts, "command": command})
     extras = None
     if options.formats:
         from training.export import other_runtimes
@@ -59,12 +64,12 @@ def run(options: argparse.Namespace) -> None:
             other_runtimes.write,
             formats=options.formats,
             images=options.images,
-            served=served,
+            trained=trained,
             dataset=dataset,
         )
     print(
         export(
-            served,
+            trained,
             options.name,
             options.out,
             images=options.images,

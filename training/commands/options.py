@@ -13,7 +13,7 @@ from training.config import catalogue, recipes
 
 if TYPE_CHECKING:
     from training.data.splits import Dataset
-    from training.models.trained_model import ServedModel
+    from training.models.trained_model import TrainedModel
 
 # The names of `keras_resnet.preprocessing.CONVENTIONS`, whose import would bring Keras along; a
 # test holds them equal.
@@ -97,8 +97,14 @@ def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
 
 
 def add_input_options(group: Parser) -> None:
-    """What a model file may not say by itself: `--preprocessing` and `--labels`."""
+    """What a model file may not say by itself: preprocessing, image size, class names."""
     add_preprocessing(group)
+    group.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="for a model file of images of any size: the side of the squares that it is given",
+    )
     group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
 
 
@@ -110,7 +116,7 @@ def add_preprocessing(group: Parser) -> None:
     )
 
 
-def load_nets(options: argparse.Namespace) -> list[ServedModel]:
+def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
     """The nets that `add_nets` asked for.
 
     Raises:
@@ -123,6 +129,8 @@ def load_nets(options: argparse.Namespace) -> list[ServedModel]:
         raise UsageError("Give --model FILE.keras, or --network NAME with --weights NAME|FILE.")
     if bool(options.network) != bool(options.weights):
         raise UsageError("--network and --weights go together.")
+    if options.image_size is not None and (not files or options.image_size < 1):
+        raise UsageError("--image-size is a number of pixels, for --model.")
 
     from keras_resnet import architectures
     from training.models import model_files, trained_model
@@ -131,7 +139,13 @@ def load_nets(options: argparse.Namespace) -> list[ServedModel]:
         with arguments():
             architectures.get(options.network)
     labels = None if options.labels is None else trained_model.read_labels(options.labels)
-    return model_files.load(files, options.network, options.weights, options.preprocessing, labels)
+    if options.network:
+        return [
+            trained_model.from_weights(
+                options.network, options.weights, labels, options.preprocessing
+            )
+        ]
+    return model_files.load(files, labels, options.preprocessing, options.image_size)
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:

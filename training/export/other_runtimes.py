@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ import tensorflow as tf
 from training.data import sample_images
 from training.data.batches import eval_batches
 from training.data.splits import Dataset, Split
-from training.export.fused_inference import fused
-from training.export.signatures import Signatures
+from training.export.signatures import ImageInput
 from training.models.trained_model import TrainedModel
+
+logger = logging.getLogger(__name__)
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -60,18 +62,18 @@ def write(
     *,
     formats: Sequence[str],
     images: Path | None,
-    served: TrainedModel,
+    trained: TrainedModel,
     dataset: Dataset | None = None,
 ) -> dict[str, Any]:
     """Writes `version/runtimes/` with a file per format and `parity.json`.
 
     Args:
-        network: Probabilities first among its outputs, folded.
+        network: As `inference_network` gives it.
         encoded: Image files to compare on.
         version: The directory of the version that is being written.
         formats: Keys of `FORMATS`.
         images: Folder of images to calibrate int8 with.
-        served: What is exported.
+        trained: What is exported.
         dataset: Its training images calibrate int8, its test images measure each format's error.
 
     Returns:
@@ -82,18 +84,18 @@ def write(
     """
     folder = version / "runtimes"
     folder.mkdir()
-    model = convertible(network)
-    pixels = _pixels(served, encoded)
+    model = keras.Model(network.input, network.output["probabilities"], name=network.name)
+    pixels = _pixels(trained, encoded)
     expected = model(pixels, training=False).numpy()
     report: dict[str, Any] = {}
     if dataset is not None:
-        error = test_error(model.predict_on_batch, served, dataset.test)
+        error = test_error(model.predict_on_batch, trained, dataset.test)
         report["keras"] = {"test_error": error}
-    calibration = _calibration(served, images, dataset) if "litert-int8" in formats else None
+    calibration = _calibration(trained, images, dataset) if "litert-int8" in formats else None
     for name in formats:
+        logger.info("Converting to %s", name)
         file = folder / FORMATS[name][0]
-        export(model, name, file, calibration)
-        predict = load(name, file)
+        predict = _converted(model, name, file, calibration)
         found = predict(pixels)
         difference = float(np.abs(found - expected).max())
         if "int8" not in name and not difference <= PARITY:
@@ -105,51 +107,40 @@ def write(
             "same_best_class": float(np.mean(found.argmax(1) == expected.argmax(1))),
         }
         if dataset is not None:
-            report[name]["test_error"] = test_error(predict, served, dataset.test)
+            report[name]["test_error"] = test_error(predict, trained, dataset.test)
     (folder / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
     return {"runtimes": report}
 
 
-def test_error(predict: Predict, served: TrainedModel, test: Split) -> float:
+def test_error(predict: Predict, trained: TrainedModel, test: Split) -> float:
     """Per cent of a split's images, all of them, whose best class is wrong."""
     wrong = 0
     for pixels, labels in eval_batches(
-        test, batch_size=100, image_size=served.resizing.crop
+        test, batch_size=100, image_size=trained.resizing.crop
     ).as_numpy_iterator():
         wrong += int((predict(pixels).argmax(1) != labels).sum())
     return 100 * wrong / test.examples
 
 
-class Affine(keras.layers.Layer):
-    """x * scale + offset, as weights: converters lose the constants of `Normalization`."""
+def _converted(
+    model: keras.Model, name: str, file: Path, calibration: np.ndarray | None
+) -> Predict:
+    """Writes the file and loads it again.
 
-    def __init__(self, scale: np.ndarray, offset: np.ndarray, name: str) -> None:
-        super().__init__(name=name, trainable=False)
-        self.scale = self._constant(scale, "scale")
-        self.offset = self._constant(offset, "offset")
-
-    def _constant(self, value: np.ndarray, name: str) -> keras.Variable:
-        initializer = keras.initializers.Constant(value)
-        return self.add_weight(shape=value.shape, initializer=initializer, name=name)
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        return x * self.scale + self.offset
-
-
-def convertible(network: keras.Model) -> keras.Model:
-    """Probabilities alone, sharing the network's layers, with its normalization as weights."""
-
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.Normalization):
-            mean, variance = np.array(layer.mean)[0], np.array(layer.variance)[0]
-            scale = 1 / np.sqrt(variance)
-            return Affine(scale, -mean * scale, layer.name)
-        return layer
-
-    model = keras.Model(network.input, network.outputs[0], name=network.name)
-    return keras.models.clone_model(
-        model, clone_function=replace, call_function=lambda layer, *a, **k: layer(*a, **k)
-    )
+    Raises:
+        ValueError: If the converter or the runtime lacks an operation of the network.
+    """
+    chatter = logging.getLogger("tf2onnx")
+    level = chatter.level
+    chatter.setLevel(logging.CRITICAL)
+    try:
+        export(model, name, file, calibration)
+        return load(name, file)
+    except Exception as error:  # converters and runtimes raise errors of their own kinds
+        reason = " ".join(str(error).split())[:500]
+        raise ValueError(f"{name} cannot take {model.name}: {reason}") from error
+    finally:
+        chatter.setLevel(level)
 
 
 def export(
@@ -157,9 +148,8 @@ def export(
 ) -> None:
     """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
     if name in ("onnx", "openvino"):
-        network = fused(model)
-        network(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for a first call
-        network.export(str(file), format=name, verbose=False)
+        model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for a first call
+        model.export(str(file), format=name, verbose=False)
     elif name == "litert":
         model.export(str(file), format="litert", verbose=False)
     else:
@@ -205,11 +195,11 @@ def _litert(file: Path) -> Predict:
     return lambda pixels: np.stack([one(image) for image in pixels])
 
 
-def _calibration(served: TrainedModel, images: Path | None, dataset: Dataset | None) -> np.ndarray:
+def _calibration(trained: TrainedModel, images: Path | None, dataset: Dataset | None) -> np.ndarray:
     """Images such as the network will see; with others int8 loses far more than need be."""
-    size, channels = served.resizing.crop, served.model.input_shape[-1]
+    size, channels = trained.resizing.crop, trained.model.input_shape[-1]
     if images is not None:
-        return _pixels(served, sample_images.encoded(images, CALIBRATION_IMAGES, size, channels))
+        return _pixels(trained, sample_images.encoded(images, CALIBRATION_IMAGES, size, channels))
     if dataset is None:
         raise ValueError(
             "litert-int8 is calibrated with images such as it will see: give --images or --dataset."
@@ -218,8 +208,8 @@ def _calibration(served: TrainedModel, images: Path | None, dataset: Dataset | N
     return next(batches.as_numpy_iterator())[0]
 
 
-def _pixels(served: TrainedModel, encoded: Sequence[bytes]) -> np.ndarray:
+def _pixels(trained: TrainedModel, encoded: Sequence[bytes]) -> np.ndarray:
     """Image files as the network takes them: (N, S, S, C) float32."""
-    limit = np.iinfo(np.int64).max
-    module = Signatures(served.model, served.resizing, served.labels, top=1, max_pixels=limit)
-    return module.decode(tf.constant(encoded)).numpy()
+    channels = trained.model.input_shape[-1]
+    images = ImageInput(trained.resizing, channels, max_pixels=np.iinfo(np.int64).max)
+    return images.decode(tf.constant(encoded)).numpy()

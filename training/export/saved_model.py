@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import platform
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -21,9 +21,9 @@ import tensorflow as tf
 import keras_resnet
 from training.common.files import sha256
 from training.data import sample_images
-from training.export import model_base, warmup_requests
-from training.export.fused_inference import fused
-from training.export.signatures import Signatures
+from training.export import model_base, model_card, warmup_requests
+from training.export.inference_network import Classifier, in_float32, inference_network
+from training.export.signatures import ImageInput, Signatures
 from training.models.trained_model import TrainedModel
 
 logger = logging.getLogger(__name__)
@@ -31,34 +31,36 @@ logger = logging.getLogger(__name__)
 TOP = 5  # classes that `classify` names
 MAX_PIXELS = 2**25  # of an encoded image: 33 megapixels, 100 MB decoded
 # Largest difference of a probability from the Keras model's. Trained nets stay below 1e-5; nets
-# with random weights, whose scores are in the hundreds, come to 2e-4 by rounding alone; a wrong
+# with random weights, whose scores are in the hundreds, differ by 2e-4 from rounding alone; a wrong
 # graph differs by tenths.
 PARITY = 1e-3
+COMPARED = 16  # images
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+Extras = Callable[[keras.Model, Sequence[bytes], Path], Mapping[str, Any]]
 
 
 def export(
-    served: TrainedModel,
+    trained: TrainedModel,
     name: str,
     base: Path,
     *,
     images: Path | None = None,
     top: int = TOP,
-    max_pixels: int = MAX_PIXELS,
-    extras: Callable[[keras.Model, Sequence[bytes], Path], Mapping[str, Any]] | None = None,
+    extras: Extras | None = None,
 ) -> Path:
-    """Writes `base/name/<next version>/`, with labels, `model.json` and requests to warm it up.
+    """Writes `base/name/<next version>/`: SavedModel, labels, `model.json`, model card, warm-up.
 
-    The version is written beside, loaded, compared with the Keras model, and renamed: a server
-    polling the folder never sees half a model. An existing version is never overwritten.
+    The version is written to a temporary directory, loaded, compared with the Keras model, and
+    renamed: a server that polls the folder never sees half a model. An existing version is never
+    overwritten. A failed export leaves nothing behind.
 
     Args:
-        served: The model.
+        trained: The model.
         name: The served model's name.
         base: TF Serving's model base path, e.g. `savedmodels`.
         images: Folder of images to compare and to warm up with. Default: drawn pictures.
-        top: Classes that the signature `classify` names.
-        max_pixels: Larger encoded images are refused.
+        top: How many classes the signature `classify` names.
         extras: Writes further files, from (network, images, the version's directory); what it
             returns goes into `model.json`.
 
@@ -66,100 +68,105 @@ def export(
         The version's directory.
 
     Raises:
-        ValueError: If the name cannot be one, or the written model's answers are not the Keras
-            model's.
+        ValueError: If the name is not allowed, the model gives no probabilities, or the written
+            model's answers are not the Keras model's.
     """
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"A model's name is letters, digits, '_', '-' and '.', and begins with one of the "
-            f"first two; given {name!r}."
+            f"A model's name is letters, digits, '_', '-' and '.', and begins with a letter or "
+            f"digit; given {name!r}."
         )
-    network, batch_norm = _network(served.model)
-    size, channels = served.resizing.crop, served.model.input_shape[-1]
-    encoded = sample_images.encoded(images, 16, size, channels)
+    size, channels = trained.resizing.crop, trained.model.input_shape[-1]
+    encoded = sample_images.encoded(images, COMPARED, size, channels)
+    logger.info("1/4 Rebuilding %s for inference", trained.model.name)
+    reference = in_float32(trained.model)
+    _check_probabilities(reference, _image_input(trained).decode(tf.constant(encoded)))
+    classifier = inference_network(reference)
+
     home = base / name
+    made = [folder for folder in (home, *home.parents) if not folder.exists()]
     home.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
     try:
-        version = temporary / "version"
-        module = Signatures(fused(network), served.resizing, served.labels, top, max_pixels)
-        tf.saved_model.save(module, version, signatures=module.signatures())
-        (version / "assets").mkdir(exist_ok=True)
-        (version / "assets" / "labels.txt").write_text("\n".join(served.labels) + "\n")
-        difference = _compare(served, version, encoded)
-        warmed = warmup_requests.write(version, name, encoded, size, channels)
-        facts = {
-            "name": name,
-            **served.facts,
-            "resizing": asdict(served.resizing),
-            "classes": len(served.labels),
-            "batch_norm": batch_norm,
-            "max_pixels": max_pixels,
-            "largest_difference_from_keras": difference,
-            "warm_up_requests": warmed,
-            "versions": {
-                "python": platform.python_version(),
-                "keras": keras.__version__,
-                "tensorflow": tf.__version__,
-                "keras_resnet": keras_resnet.__version__,
-            },
-            **(extras(network, encoded, version) if extras else {}),
-        }
-        facts["sha256"] = {
-            str(path.relative_to(version)): sha256(path)
-            for path in sorted(version.rglob("*"))
-            if path.is_file()
-        }
-        (version / "assets" / "model.json").write_text(json.dumps(facts, indent=2) + "\n")
-        target = _publish(version, home)
-    finally:
-        shutil.rmtree(temporary)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=home) as temporary:
+            version = Path(temporary) / "version"
+            logger.info("2/4 Writing the SavedModel")
+            _write_signatures(classifier, trained, top, version)
+            logger.info("3/4 Comparing it with the Keras model on %d images", len(encoded))
+            facts = {
+                "name": name,
+                **trained.facts,
+                "resizing": asdict(trained.resizing),
+                "classes": len(trained.labels),
+                "batch_norm": classifier.batch_norm,
+                "max_pixels": MAX_PIXELS,
+                "largest_difference_from_keras": _compare(reference, trained, version, encoded),
+                "warm_up_requests": warmup_requests.write(version, name, encoded, size, channels),
+                "versions": _versions(),
+            }
+            if extras:
+                facts |= extras(classifier.network, encoded, version)
+            logger.info("4/4 Writing the model card and publishing the version")
+            target = _publish(_described(version, facts, trained.labels), home)
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # another export has written there
+                folder.rmdir()
+        raise
     model_base.refresh(base)
     return target
 
 
-def _network(model: keras.Model) -> tuple[keras.Model, str]:
-    """The model folded, with the pooled features that its classifier sees as a second output."""
-    try:
-        folded, note = keras_resnet.fold_batch_norm(model), "folded"
-    except ValueError as error:
-        logger.warning("Batch norm is kept: %s", error)
-        folded, note = model, f"kept: {error}"
-    head = next(
-        (layer for layer in reversed(folded.layers) if isinstance(layer, keras.layers.Dense)), None
-    )
-    ends_in_softmax = any(
-        getattr(layer, "activation", None) is keras.activations.softmax
-        or isinstance(layer, keras.layers.Softmax)
-        for layer in (folded.layers[-1], head)
-    )
-    if head is None or not ends_in_softmax:
+def _image_input(trained: TrainedModel) -> ImageInput:
+    return ImageInput(trained.resizing, trained.model.input_shape[-1], np.iinfo(np.int64).max)
+
+
+def _check_probabilities(model: keras.Model, pixels: tf.Tensor) -> None:
+    """Checks what the model gives, since a last layer of any kind may give probabilities."""
+    found = np.asarray(model(pixels, training=False), np.float64)
+    sums = found.sum(axis=1)
+    if not (np.abs(sums - 1).max() <= PARITY and found.min() >= -PARITY):
         raise ValueError(
-            f"{model.name} does not end in a dense layer and a softmax, so that it gives no "
-            "probabilities: build it with include_top=True, classifier_activation='softmax'."
+            f"{model.name} gives no probabilities: its outputs lie between {found.min():.3g} and "
+            f"{found.max():.3g}, and sum to {sums.min():.3g} to {sums.max():.3g} for an image, not "
+            "to 1. Let it end in a softmax over its classes."
         )
-    return keras.Model(folded.input, [folded.output, head.input], name=model.name), note
 
 
-def _compare(served: TrainedModel, version: Path, encoded: Sequence[bytes]) -> float:
+def _write_signatures(
+    classifier: Classifier, trained: TrainedModel, top: int, version: Path
+) -> None:
+    module = Signatures(classifier, trained.resizing, trained.labels, top, MAX_PIXELS)
+    tf.saved_model.save(module, version, signatures=module.signatures())
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "keras_resnet": keras_resnet.__version__,
+    }
+
+
+def _compare(
+    reference: keras.Model, trained: TrainedModel, version: Path, encoded: Sequence[bytes]
+) -> float:
     """The largest difference of the written model's probabilities from the Keras model's.
 
     Raises:
         ValueError: If it is more than `PARITY`.
     """
     loaded = tf.saved_model.load(version)
-    module = Signatures(
-        served.model, served.resizing, served.labels, top=1, max_pixels=np.iinfo(np.int64).max
-    )
-    channels = served.model.input_shape[-1]
-    whole = tf.io.decode_image(encoded[0], channels=channels, expand_animations=False)[tf.newaxis]
+    images = _image_input(trained)
+    whole = tf.io.decode_image(encoded[0], channels=images.channels, expand_animations=False)
+    pixels = whole[tf.newaxis]
     differences = []
     for name, given, prepare in (
-        ("serving_default", {"pixels": tf.cast(whole, tf.float32)}, module.resize),
-        ("serve_uint8", {"pixels": whole}, module.resize),
-        ("serve_bytes", {"image_bytes": tf.constant(encoded)}, module.decode),
+        ("serving_default", {"pixels": tf.cast(pixels, tf.float32)}, images.resize),
+        ("serve_uint8", {"pixels": pixels}, images.resize),
+        ("serve_bytes", {"image_bytes": tf.constant(encoded)}, images.decode),
     ):
-        expected = served.model(prepare(*given.values()), training=False)
+        expected = reference(prepare(*given.values()), training=False)
         found = loaded.signatures[name](**given)["probabilities"]
         differences.append(np.abs(found.numpy() - expected.numpy()).max())
     largest = float(max(differences))
@@ -169,6 +176,22 @@ def _compare(served: TrainedModel, version: Path, encoded: Sequence[bytes]) -> f
             f"at most {PARITY} is allowed. Nothing was published."
         )
     return largest
+
+
+def _described(version: Path, facts: dict[str, Any], labels: Sequence[str]) -> Path:
+    """Writes class names, model card and `model.json` into the version's directory."""
+    assets = version / "assets"
+    assets.mkdir(exist_ok=True)
+    (assets / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    card = model_card.text(facts, labels)
+    (version / model_card.FILE).write_text(card, encoding="utf-8")
+    facts["sha256"] = {
+        str(path.relative_to(version)): sha256(path)
+        for path in sorted(version.rglob("*"))
+        if path.is_file()
+    }
+    (assets / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return version
 
 
 def _publish(written: Path, home: Path) -> Path:

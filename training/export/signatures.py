@@ -1,77 +1,87 @@
-"""What a served model can be asked: signatures around one network, preprocessing in the graph."""
+"""The signatures of an exported model: one network, its preprocessing in the graph before it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import keras
 import tensorflow as tf
 
 from training.data import augmentation as augment
 from training.data import image_headers
 from training.data.resizing import Resizing
+from training.export.inference_network import Classifier
 
+ENCODED = tf.TensorSpec((None,), tf.string, "image_bytes")
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 class Signatures(tf.Module):
-    """A network's signatures; their names, inputs and outputs are the table in `signatures`.
+    """An exported model's signatures; `signatures` has their names, inputs and outputs.
 
     Args:
-        network: Raw pixels 0..255 (N, S, S, C) -> probabilities (N, K) and embedding (N, D).
+        classifier: Its network takes raw pixels 0..255, (N, S, S, C).
         resizing: How images of any size become S x S.
         labels: The K classes' names.
-        top: Classes that `classify` names.
+        top: How many classes `classify` and `grad_cam` name.
         max_pixels: Larger encoded images are refused before they are decoded.
     """
 
     def __init__(
         self,
-        network: keras.Model,
+        classifier: Classifier,
         resizing: Resizing,
         labels: Sequence[str],
         top: int,
         max_pixels: int,
     ) -> None:
         super().__init__()
-        self.network = network
-        self._resizing = resizing
+        self.network = classifier.network
+        self._dense = classifier.dense
         self._labels = tuple(labels)
         self._top = min(top, len(labels))
-        self._max_pixels = max_pixels
-        self._channels = network.input_shape[-1]
+        self.images = ImageInput(resizing, self.network.input_shape[-1], max_pixels)
+        # The signatures call these functions, so each is traced once, not six times.
+        pixels = tf.TensorSpec(self.network.input_shape, tf.float32)
+        self._outputs = _traced(lambda pixels: self.network(pixels, training=False), pixels)
+        self._decode = _traced(self.images.decode, ENCODED)
 
     def signatures(self) -> Mapping[str, tf.types.experimental.ConcreteFunction]:
         """Every signature traced, by name."""
-        shape = (None, None, None, self._channels)
+        resize, decode = self.images.resize, self._decode
+        shape = (None, None, None, self.images.channels)
         floats = tf.TensorSpec(shape, tf.float32, "pixels")
         bytes_ = tf.TensorSpec(shape, tf.uint8, "pixels")
-        encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
         examples = tf.TensorSpec((None,), tf.string, "inputs")
-        table: dict[str, tuple[Callable, tf.TensorSpec]] = {
-            "serving_default": (lambda x: self._predict(self.resize(x)), floats),
-            "serve_uint8": (lambda x: self._predict(self.resize(x)), bytes_),
-            "serve_bytes": (lambda x: self._predict(self.decode(x)), encoded),
-            "classify": (lambda x: self._classify(self.decode(x)), encoded),
-            "features": (lambda x: self._embed(self.decode(x)), encoded),
+        table: dict[str, tuple[Callable[[tf.Tensor], Any], tf.TensorSpec]] = {
+            "serving_default": (lambda x: self._predict(resize(x)), floats),
+            "serve_uint8": (lambda x: self._predict(resize(x)), bytes_),
+            "serve_bytes": (lambda x: self._predict(decode(x)), ENCODED),
+            "classify": (lambda x: self._classify(decode(x)), ENCODED),
             # For TF Serving's older Classify interface, whose names these are.
             "classify_examples": (self._classify_examples, examples),
         }
+        given = self.network.output
+        if "features" in given:
+            table["features"] = (lambda x: self._embed(decode(x)), ENCODED)
+        if "maps" in given and self._dense.units == len(self._labels):
+            table["grad_cam"] = (lambda x: self._grad_cam(decode(x)), ENCODED)
         return {
-            name: tf.function(
-                function, input_signature=[spec], autograph=False
-            ).get_concrete_function()
+            name: _traced(function, spec).get_concrete_function()
             for name, (function, spec) in table.items()
         }
 
     def _predict(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": self._outputs(pixels)[0]}  # (N, K)
+        return {"probabilities": self._outputs(pixels)["probabilities"]}  # (N, K)
 
     def _embed(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": self._outputs(pixels)[1]}  # (N, D)
+        return {"embedding": self._outputs(pixels)["features"]}  # (N, D)
 
     def _classify(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        best = tf.math.top_k(self._outputs(pixels)[0], self._top)
+        return self._best(self._outputs(pixels)["probabilities"])
+
+    def _best(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+        best = tf.math.top_k(probabilities, self._top)
         return {
             "labels": tf.gather(tf.constant(self._labels), best.indices),  # (N, top)
             "classes": best.indices,  # (N, top) int32
@@ -81,11 +91,40 @@ class Signatures(tf.Module):
     def _classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         features = {"image_bytes": tf.io.FixedLenFeature((), tf.string)}
         encoded = tf.io.parse_example(examples, features)["image_bytes"]
-        best = self._classify(self.decode(encoded))
+        best = self._classify(self._decode(encoded))
         return {"classes": best["labels"], "scores": best["probabilities"]}
 
-    def _outputs(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.network(pixels, training=False)
+    def _grad_cam(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The best classes, and where in the square that the network sees each is seen.
+
+        Before global average pooling and one dense layer, Grad-CAM (Selvaraju et al. 2017) is the
+        class activation map of Zhou et al. 2016: the channels, weighted as that layer weights them.
+        """
+        outputs = self._outputs(pixels)
+        best = self._best(outputs["probabilities"])
+        weights = tf.gather(tf.transpose(self._dense.kernel), best["classes"])  # (N, top, D)
+        heat = tf.nn.relu(tf.einsum("nhwd,ntd->nthw", outputs["maps"], weights))
+        most = tf.reduce_max(heat, axis=(2, 3), keepdims=True)
+        return {**best, "maps": tf.math.divide_no_nan(heat, most)}  # (N, top, h, w), 0..1
+
+
+def _traced(function: Callable[[tf.Tensor], Any], spec: tf.TensorSpec) -> Any:
+    return tf.function(function, input_signature=[spec], autograph=False)
+
+
+class ImageInput:
+    """From pixels of any size, or image files, to the square that a network takes.
+
+    Args:
+        resizing: How images of any size become S x S.
+        channels: 1 or 3.
+        max_pixels: Larger encoded images are refused before they are decoded.
+    """
+
+    def __init__(self, resizing: Resizing, channels: int, max_pixels: int) -> None:
+        self.channels = channels
+        self._resizing = resizing
+        self._max_pixels = max_pixels
 
     def resize(self, pixels: tf.Tensor) -> tf.Tensor:
         """(N, H, W, C) of any size and type -> (N, S, S, C) float32, 0..255."""
@@ -101,7 +140,7 @@ class Signatures(tf.Module):
         # Scaling by 1 takes 4 % of what ResNet-50 takes of an image (two CPU cores, AMD EPYC).
         fits = tf.reduce_all(tf.shape(pixels)[1:3] == size)
         images = tf.cond(fits, lambda: tf.cast(pixels, tf.float32), scaled)
-        return tf.ensure_shape(images, (None, size, size, self._channels))
+        return tf.ensure_shape(images, (None, size, size, self.channels))
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """Image files' bytes (N,) -> (N, S, S, C) float32, 0..255."""
@@ -113,13 +152,13 @@ class Signatures(tf.Module):
                 one,
                 self._resizing.window,
                 self._resizing.crop,
-                channels=self._channels,
+                channels=self.channels,
                 kernel=KERNELS[self._resizing.method],
             )
 
         return self._each(one_image, encoded)
 
-    def _each(self, function: Callable, batch: tf.Tensor) -> tf.Tensor:
+    def _each(self, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
         size = self._resizing.crop
-        spec = tf.TensorSpec((size, size, self._channels), tf.float32)
+        spec = tf.TensorSpec((size, size, self.channels), tf.float32)
         return tf.map_fn(function, batch, fn_output_signature=spec)

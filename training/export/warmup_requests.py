@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 logger = logging.getLogger(__name__)
 
@@ -17,9 +18,9 @@ BATCH_SIZES = (1, 2, 4, 8, 16)
 
 
 def write(version: Path, name: str, encoded: Sequence[bytes], size: int, channels: int) -> int:
-    """Writes a request per signature and batch size; returns how many.
+    """Writes requests for the version's signatures and each batch size; returns how many.
 
-    Without the package tensorflow-serving-api, which has the format, there are none.
+    Without the package tensorflow-serving-api, which defines the format, it writes none.
     """
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -30,7 +31,10 @@ def write(version: Path, name: str, encoded: Sequence[bytes], size: int, channel
     path.parent.mkdir(exist_ok=True)
     count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
+        available = _signatures(version)
         for signature, inputs in requests(encoded, size, channels):
+            if signature not in available:
+                continue
             log = prediction_log_pb2.PredictionLog()
             if signature == "classify_examples":
                 request = log.classify_log.request
@@ -50,7 +54,7 @@ def write(version: Path, name: str, encoded: Sequence[bytes], size: int, channel
 def requests(
     encoded: Sequence[bytes], size: int, channels: int
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """(signature, inputs) for every signature and batch size."""
+    """(signature, inputs) for every signature that an export may have, and each batch size."""
     small = sorted(encoded, key=len)[:4]  # the file is copied with every version
     for count in BATCH_SIZES:
         batch = [small[i % len(small)] for i in range(count)]
@@ -68,7 +72,15 @@ def requests(
         yield "serve_uint8", {"pixels": np.clip(pixels, 0, 255).astype(np.uint8)}
         for signature in ("serve_bytes", "classify", "features"):
             yield signature, {"image_bytes": strings}
+        if count == 1:  # the page that shows it asks for one image at a time
+            yield "grad_cam", {"image_bytes": strings}
         yield "classify_examples", {"inputs": np.array([example(one) for one in batch], object)}
+
+
+def _signatures(version: Path) -> set[str]:
+    """The names of a version's signatures."""
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    return set(saved.meta_graphs[0].signature_def)
 
 
 def example(encoded: bytes) -> bytes:

@@ -15,29 +15,19 @@ from training.models.trained_model import TrainedModel
 
 def load(
     files: Sequence[Path],
-    network: str | None = None,
-    weights: str | None = None,
-    convention: str | None = None,
     labels: Sequence[str] | None = None,
+    convention: str | None = None,
+    image_size: int | None = None,
 ) -> list[TrainedModel]:
-    """`.keras` files, such as `train` writes, or one network of the table with weights.
+    """The models of `.keras` files, such as `train` writes, with the same classes.
 
-    Args:
-        files: The `.keras` files, or none.
-        network: Without files: `"resnet50"` and so on.
-        weights: With `network`: the name of published weights, or a weights file.
-        convention: What files need of their input; see `served_model`.
-        labels: The classes' names, where the files do not say.
+    The arguments are those of `trained_model.from_file`.
 
     Raises:
-        ValueError: If neither or both are given, or the nets' classes are not the same.
+        ValueError: If a file holds no classifier of images, or the models' classes differ.
         OSError: If a file cannot be read.
     """
-    if bool(files) == bool(network or weights) or bool(network) != bool(weights):
-        raise ValueError("Give --model FILE.keras, or --network NAME with --weights ROW|FILE.")
-    if network and weights:
-        return [trained_model.from_weights(network, weights, labels, convention)]
-    nets = [trained_model.from_file(file, labels, convention) for file in files]
+    nets = [trained_model.from_file(file, labels, convention, image_size) for file in files]
     for file, net in zip(files, nets, strict=True):
         if net.labels != nets[0].labels:
             raise ValueError(
@@ -48,7 +38,7 @@ def load(
 
 
 def names(nets: Sequence[TrainedModel]) -> list[str]:
-    """Each net's name, with a number where several have the same."""
+    """Each net's name, with a number where several nets have the same name."""
     given = [str(net.facts["network"]) for net in nets]
     return [
         name if given.count(name) == 1 else f"{name} ({given[: i + 1].count(name)})"
@@ -57,10 +47,9 @@ def names(nets: Sequence[TrainedModel]) -> list[str]:
 
 
 def with_classes(dataset: Dataset, labels: Sequence[str]) -> Dataset:
-    """`dataset` with its classes numbered as `labels` are; labels may hold further classes.
+    """`dataset` with its classes numbered in the order of `labels`, which may name more classes.
 
-    Labels that are mere numbers, as of a net that came without names, are the data set's classes
-    in its order.
+    Labels "0", "1", ... are those of a net without class names; they count the data set's classes.
 
     Raises:
         ValueError: If the labels lack a class of the data set.

@@ -1,4 +1,4 @@
-"""A network ready to be served: raw pixels in, probabilities out, and where it is from."""
+"""A classifier with what belongs to it: how images are resized, its classes, where it is from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 import keras_resnet
 from keras_resnet import architectures, weights
@@ -20,6 +19,7 @@ from training.common.files import sha256
 from training.config.catalogue import PHOTOGRAPHS
 from training.data import augmentation as augment
 from training.data.resizing import Resizing
+from training.models.image_classifier import image_classifier, preprocessed
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ WHOLE = re.compile(r"whole (\d+)x\1")  # small images, as they are
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """What `export` writes."""
+    """A classifier of images, ready to be evaluated, inspected or exported."""
 
     model: keras.Model  # raw pixels 0..255 (N, S, S, C) -> probabilities (N, K)
     resizing: Resizing
@@ -40,17 +40,14 @@ class TrainedModel:
     def __post_init__(self) -> None:
         shape, outputs = self.model.input_shape, self.model.output_shape
         size = self.resizing.crop
-        if not isinstance(shape, tuple) or shape[1:3] != (size, size):
+        if shape not in [(None, size, size, channels) for channels in (1, 3)]:
             raise ValueError(
-                f"A served model takes square images of a fixed size; {self.model.name} takes "
-                f"{shape}. Build it with input_shape=(size, size, channels)."
+                f"{self.model.name} takes {shape}, not images of {size}x{size} with 1 or 3 "
+                "channels: training.models.image_classifier gives it a size."
             )
-        if shape[3] not in (1, 3):
-            raise ValueError(f"Images have 1 or 3 channels; {self.model.name} takes {shape}.")
         if not isinstance(outputs, tuple) or len(outputs) != 2:
             raise ValueError(
-                f"A served model ends in probabilities (N, classes); {self.model.name} gives "
-                f"{outputs}. Add a top, or export one that has it."
+                f"{self.model.name} gives {outputs}, not probabilities (N, classes): add a top."
             )
         if len(self.labels) != outputs[1]:
             raise ValueError(
@@ -59,7 +56,10 @@ class TrainedModel:
 
 
 def from_file(
-    file: Path, labels: Sequence[str] | None = None, convention: str | None = None
+    file: Path,
+    labels: Sequence[str] | None = None,
+    convention: str | None = None,
+    image_size: int | None = None,
 ) -> TrainedModel:
     """A `.keras` file: one that `train` wrote, with its `result.json` beside it, or another.
 
@@ -68,23 +68,21 @@ def from_file(
         labels: The classes' names. Default: those of `result.json`, else their numbers.
         convention: Key of `keras_resnet.preprocessing.CONVENTIONS` to put before the model, if it
             takes preprocessed images.
+        image_size: For a model of images of any size; see `image_classifier`.
 
     Raises:
-        ValueError: If the file is damaged or cannot be served.
+        ValueError: If the file is damaged or holds no classifier of images.
         OSError: If it cannot be read.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no model file {file}.")
-    model = keras.models.load_model(file, compile=False)
+    model = image_classifier(_open(file), convention, image_size)
     result = _json(file.with_name("result.json"))
     job = _json(file.with_name("job.json")).get("job", {})
-    if convention is not None:
-        inside, pixels = model, keras.Input(model.input_shape[1:], name="pixels")
-        model = keras.Model(pixels, inside(_preprocessed(pixels, convention)), name=inside.name)
     if labels is None and "class_names" in result:
         labels = result["class_names"]
     elif labels is None:
-        logger.warning("%s: no labels are given nor beside it; they are numbers.", file)
+        logger.warning(
+            "%s: no class names are given nor beside the file, so the classes are numbered.", file
+        )
         labels = [str(i) for i in range(model.output_shape[-1])]
     facts = {
         "network": job.get("network", model.name),
@@ -92,12 +90,32 @@ def from_file(
         "trained_on": job.get("dataset"),
         "test_error": {k: result[k] for k in ("test_error", "test_examples") if k in result},
         "convention": convention or "raw pixels, 0..255",
+        **({"job": job, "result": result} if job else {}),
     }
     size = model.input_shape[1]
     # Photographs are tested on the centre of a larger one; other images have their size.
     photographs = convention is not None or job.get("dataset") in PHOTOGRAPHS
     side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if photographs else size
     return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
+
+
+def _open(file: Path) -> keras.Model:
+    """The Keras model of a file, with errors in words; no code from the file is run."""
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no model file {file}.")
+    try:
+        return keras.models.load_model(file, compile=False)
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        reason = next(line for line in f"{error}\n{type(error).__name__}".splitlines() if line)
+        hint = "The file is damaged, or no Keras model."
+        if "Lambda" in str(error):
+            hint = "Its Lambda layer is code, which is not run: replace it by a layer or keras.ops."
+        elif "deserialize" in str(error) or "Could not locate" in str(error):
+            hint = (
+                "It has layers of classes that are not Keras's: in a program that imports them, "
+                "load it and call training.export.saved_model.export."
+            )
+        raise ValueError(f"{file} cannot be opened: {reason.strip()} {hint}") from error
 
 
 def from_weights(
@@ -144,7 +162,7 @@ def from_weights(
     model = keras_resnet.ResNet(
         architecture,
         weights=source,
-        input_tensor=_preprocessed(pixels, convention),
+        input_tensor=preprocessed(pixels, convention),
         classes=None if labels is None else len(labels),
     )
     facts = {
@@ -170,21 +188,6 @@ def protocol_resizing(protocol: str) -> Resizing:
 def read_labels(path: Path) -> list[str]:
     """One class name per line."""
     return path.read_text(encoding="utf-8").splitlines()
-
-
-def _preprocessed(pixels: Any, convention: str) -> Any:
-    """`keras_resnet.preprocess_input` in layers that every converter knows."""
-    row = CONVENTIONS[convention]
-    if row.order == "BGR":
-        pixels = pixels[..., ::-1]
-    mean, std = row.means * row.scale, np.array(row.std) * row.scale
-    by_pixel = mean.shape[:2] != (1, 1)
-    return keras.layers.Normalization(
-        axis=(1, 2, 3) if by_pixel else -1,
-        mean=mean if by_pixel else mean.reshape(-1),
-        variance=np.broadcast_to(std**2, mean.shape) if by_pixel else std**2,
-        name="normalization",
-    )(pixels)
 
 
 def _class_ids(classes: int) -> list[str]:

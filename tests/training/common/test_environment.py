@@ -15,7 +15,6 @@ from training.cli import main
 from training.common import environment
 from training.config import recipes
 from training.config.jobs import Job
-from training.export.saved_model import export
 from training.trainer.train import train
 
 ANSWER = """
@@ -31,7 +30,7 @@ np.save(sys.argv[3], np.concatenate(answers))
 
 def test_frozen_weights_answer_as_before_at_every_batch_size(tmp_path):
     model = served.tiny()
-    version = export(model, "net", tmp_path)
+    version = served.exported()
     sizes = (2, 1, 16, 3, 16, 1)  # kernels are kept in the layout of the first
     pixels = np.random.default_rng(0).uniform(0, 255, (16, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "pixels.npy", pixels)

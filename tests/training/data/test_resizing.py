@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from training.data import augmentation
 from training.data.resizing import Resizing
-from training.export.signatures import Signatures
+from training.export.signatures import ImageInput
 
 RNG = np.random.default_rng(0)
 
 
 def resized(pixels: np.ndarray, resizing: Resizing) -> np.ndarray:
-    x = keras.Input((resizing.crop, resizing.crop, 3))
-    module = Signatures(keras.Model(x, x), resizing, ("a",), top=1, max_pixels=1)
+    images = ImageInput(resizing, channels=3, max_pixels=1)
     spec = tf.TensorSpec((None, None, None, 3), pixels.dtype)
-    return tf.function(module.resize, input_signature=[spec])(pixels).numpy()
+    return tf.function(images.resize, input_signature=[spec])(pixels).numpy()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

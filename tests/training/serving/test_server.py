@@ -33,6 +33,7 @@ from tensorflow_serving.apis import (
 
 from training.cli import main
 from training.export import model_base
+from training.export.signatures import ImageInput
 from training.serving.client import Client, RequestError
 from training.serving.server.server import Server
 
@@ -116,11 +117,9 @@ def _answers(running):
 
 def expected(images, seed):
     """What the Keras model says of files, decoded and resized by hand."""
-    from training.export.signatures import Signatures
-
     model = served.tiny(seed)
-    module = Signatures(model.model, model.resizing, model.labels, top=3, max_pixels=10**6)
-    return model.model(module.decode(tf.constant(images)), training=False).numpy()
+    decode = ImageInput(model.resizing, channels=3, max_pixels=10**6).decode
+    return model.model(decode(tf.constant(images)), training=False).numpy()
 
 
 @pytest.mark.parametrize("kind", ["grpc", "http"])
