@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.commands import options as shared
+from training.common.errors import UsageError
 from training.evaluation.protocols import PROTOCOLS
+
+if TYPE_CHECKING:
+    from training.data.splits import Dataset
+    from training.evaluation.evaluate import Evaluation
+    from training.models.trained_model import TrainedModel
+
+PARTS = ("test", "validation", "train", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_dataset(
         parser,
         default="digits",
-        help="its test images are seen; of imagenet2012 its validation images",
+        help="the images; the test images of imagenet2012 are its validation images",
+    )
+    shared.add_split(parser)
+    parser.add_argument(
+        "--part", choices=PARTS, default="test", help="which of the data set's images are seen"
     )
     parser.add_argument(
         "--protocol",
@@ -29,46 +45,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="write evaluation.json, classes.csv, confusion.csv and confusion.png there",
+        help="write evaluation.json, answers.csv (every image's), classes.csv, confusion.csv, "
+        "confusion.png and worst.png (the worst answers) there",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    from training.common import tables
-    from training.evaluation import report
-    from training.evaluation.confusion import most_frequent
+    from training.evaluation import recorded_split, report
     from training.evaluation.evaluate import default_protocol, evaluate
-    from training.models import model_files
+    from training.models.model_files import with_classes
 
     # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.out:
         report.claim(options.out)
-    tested = shared.load_nets(options)
-    dataset = model_files.with_classes(shared.load_dataset(options), tested[0].labels)
+    nets = shared.load_nets(options)
+    dataset = _part(with_classes(shared.load_dataset(options), nets[0].labels), options.part)
+    known = recorded_split.trained_on(options.model, dataset.test)
+    _say_what_was_trained_on(known, dataset)
     evaluation = evaluate(
-        [net.model for net in tested],
+        [net.model for net in nets],
         dataset,
         options.protocol or default_protocol(dataset),
         batch_size=options.batch_size,
         progress=True,
     )
+    _print(evaluation, nets, dataset.class_names)
+    if options.out:
+        facts = {
+            "dataset": dataset.name,
+            "part": options.part,
+            "images_trained_on": known,
+            "nets": [dict(net.facts) for net in nets],
+        }
+        written = report.write(evaluation, dataset, nets[0].resizing.crop, facts, options.out)
+        print(f"everything: {options.out}/ ({', '.join(written)})")
+
+
+def _part(dataset: Dataset, part: str) -> Dataset:
+    """The data set with another part of its images as its test images."""
+    from training.data.splits import joined
+
+    if part == "test":
+        return dataset
+    if part == "all":
+        return replace(dataset, test=joined(list(dataset.splits.values())))
+    if part not in dataset.splits:
+        raise UsageError(f"{dataset.name} has no {part} images.")
+    return replace(dataset, test=dataset.splits[part])
+
+
+def _say_what_was_trained_on(known: int | None, dataset: Dataset) -> None:
+    """Says how many of the images the nets were trained on, of a folder's."""
+    images = f"{dataset.test.examples:,} images"
+    if dataset.root is None:
+        return
+    if known is None:
+        said = f"whether the nets were trained on some of the {images} is not known"
+    elif known:
+        said = (
+            f"WARNING: {known:,} of the {images} are training images of the nets: the error does "
+            "not tell how the nets do on new images"
+        )
+    else:
+        said = f"none of the {images} is a training image of the nets"
+    print(said, file=sys.stderr)
+
+
+def _print(
+    evaluation: Evaluation, nets: Sequence[TrainedModel], class_names: Sequence[str]
+) -> None:
+    from training.common import tables
+    from training.evaluation.confusion import most_frequent
+
     top5 = evaluation.top5_error
-    nets = Counter(str(net.facts["network"]) for net in tested)
+    counts = Counter(str(net.facts["network"]) for net in nets)
     row = (
-        " + ".join(name if number == 1 else f"{number} {name}" for name, number in nets.items()),
+        " + ".join(name if number == 1 else f"{number} {name}" for name, number in counts.items()),
         evaluation.protocol,
         f"{evaluation.examples:,}",
         f"{evaluation.top1_error:.2f} %",
         "–" if top5 is None else f"{top5:.2f} %",
+        f"{evaluation.balanced_error:.2f} %",
     )
-    headings = ("nets", "protocol", "images", "top-1 error", "top-5 error")
+    headings = ("nets", "protocol", "images", "top-1 error", "top-5 error", "mean of classes")
     tables.show(headings, [row], words=("nets",))
     print("most often taken for another:")
-    for true, taken, images in most_frequent(evaluation.confusion, 5):
-        names = dataset.class_names
-        print(f"  {names[true]} for {names[taken]}: {images} of {evaluation.confusion[true].sum()}")
-    if options.out:
-        facts = {"dataset": dataset.name, "nets": [dict(net.facts) for net in tested]}
-        report.write(evaluation, dataset.class_names, facts, options.out)
-        print(f"everything: {options.out}/ (evaluation.json, classes.csv, confusion.csv and .png)")
+    images = evaluation.confusion.sum(axis=1)
+    for true, taken, count in most_frequent(evaluation.confusion, 5):
+        print(f"  {class_names[true]} for {class_names[taken]}: {count} of {images[true]}")
+    if untested := [name for name, count in zip(class_names, images, strict=True) if not count]:
+        from training.data.splits import listed
+
+        print(f"classes without an image, of which nothing is known: {listed(untested)}")

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="digits",
         help="its test images are seen; of imagenet2012 its validation images",
     )
+    shared.add_split(parser)
     counts = ", ".join(f"{what} {count}" for what, count in IMAGES.items())
     parser.add_argument("--images", type=int, help=f"test images seen (default: {counts})")
     parser.add_argument("--layer", help="gradcam: the layer to look at (default: the last map)")

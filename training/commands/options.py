@@ -40,18 +40,45 @@ def add_data_dir(parser: Parser) -> None:
     )
 
 
+def add_split(parser: Parser) -> None:
+    parser.add_argument(
+        "--split",
+        metavar="FILE",
+        help="folders: a CSV file with the columns file, class and role (train, validation, test), "
+        "such as a run's split.csv (default: the split.csv beside the model where it is of this "
+        "folder, else the folder's own division)",
+    )
+
+
 def load_dataset(options: argparse.Namespace) -> Dataset:
-    """The data set that `--dataset` and `--data-dir` name.
+    """The data set that `--dataset`, `--data-dir` and, where there is one, `--split` name.
+
+    A folder whose images a model's run has divided is divided as there.
 
     Raises:
         UsageError: If a folder's directory is not given.
         OSError: If the data are missing or unreadable.
     """
     from training.data import datasets
+    from training.evaluation import recorded_split
 
-    if options.dataset == "folder" and options.data_dir is None:
+    if options.dataset != "folder":
+        return datasets.load(options.dataset, options.data_dir)
+    if options.data_dir is None:
         raise UsageError("--dataset folder needs --data-dir, the directory of its class folders.")
-    return datasets.load(options.dataset, options.data_dir)
+    split = getattr(options, "split", None)
+    if split is None:
+        split = recorded_split.of_runs(model_files(options), Path(options.data_dir).expanduser())
+        if split is not None:
+            print(f"the images are divided as in {split}", file=sys.stderr)
+    file = None if split is None else Path(split).expanduser()
+    return datasets.load("folder", options.data_dir, split_file=file)
+
+
+def model_files(options: argparse.Namespace) -> list[Path]:
+    """The files that `--model` gives, whether the command takes one or several."""
+    given = getattr(options, "model", None) or []
+    return [given] if isinstance(given, Path) else given
 
 
 def add_recipe(parser: Parser, help: str) -> None:
@@ -124,7 +151,7 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
         ValueError: If the nets' classes differ, or a file is damaged.
         OSError: If a file cannot be read.
     """
-    files = [options.model] if isinstance(options.model, Path) else options.model or []
+    files = model_files(options)
     if bool(files) == bool(options.network or options.weights):
         raise UsageError("Give --model FILE.keras, or --network NAME with --weights NAME|FILE.")
     if bool(options.network) != bool(options.weights):
@@ -133,7 +160,8 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
         raise UsageError("--image-size is a number of pixels, for --model.")
 
     from keras_resnet import architectures
-    from training.models import model_files, trained_model
+    from training.models import model_files as nets
+    from training.models import trained_model
 
     if options.network:
         with arguments():
@@ -145,7 +173,7 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
                 options.network, options.weights, labels, options.preprocessing
             )
         ]
-    return model_files.load(files, labels, options.preprocessing, options.image_size)
+    return nets.load(files, labels, options.preprocessing, options.image_size)
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:

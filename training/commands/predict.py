@@ -144,8 +144,8 @@ def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
             if not versions:
                 raise FileNotFoundError(f"{path} is no exported version and has none in it.")
             path = path / str(versions[-1])
-        if options.labels or options.preprocessing:
-            raise UsageError("--labels and --preprocessing are for model files, not for versions.")
+        if options.labels or options.preprocessing or options.image_size:
+            raise UsageError("--labels, --preprocessing and --image-size are for model files.")
         parts = (path / "saved_model.pb", *sorted((path / "variables").glob("*")))
         facts = {"model": str(path), "sha256": [sha256(part) for part in parts]}
         return VersionClassifier(path, options.top), facts
@@ -157,7 +157,7 @@ def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
     from training.models import model_files, trained_model
 
     labels = None if options.labels is None else trained_model.read_labels(options.labels)
-    (net,) = model_files.load([path], convention=options.preprocessing, labels=labels)
+    (net,) = model_files.load([path], labels, options.preprocessing, options.image_size)
     return ModelClassifier(net, options.top), {"model": str(path), "sha256": [sha256(path)]}
 
 

@@ -40,12 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         help=f"{shared.SOURCES} (default: {DEFAULTS['dataset']})",
     )
-    parser.add_argument(
-        "--split",
-        metavar="FILE",
-        help="folders: a CSV file with the columns file, class and role (train, validation, test), "
-        "such as a run's split.csv (default: the folder's own division)",
-    )
+    shared.add_split(parser)
     parser.add_argument(
         "--workdir",
         type=Path,

@@ -1,4 +1,4 @@
-"""Some images of a split, as arrays: what looks into a net are taken with."""
+"""Some images of a split, as arrays, for inspection and for pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.data.splits import ArraySplit, RecordSplit, Split
+from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
 
 
 def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,13 +30,30 @@ def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]
         raise ValueError(f"At least one image is needed; given {count} of {split.examples}.")
     count = min(count, split.examples)
     if isinstance(split, RecordSplit):
-        chosen: Split = split
-    else:
-        places = np.linspace(0, split.examples - 1, count).round().astype(int)
-        if isinstance(split, ArraySplit):
-            return split.images[places].astype(np.float32), split.labels[places]
-        chosen = replace(split, paths=split.paths[places], labels=split.labels[places])
-    return _photographs(chosen, count, size)
+        return _photographs(split, count, size)
+    return at(split, np.linspace(0, split.examples - 1, count).round().astype(int), size)
+
+
+def at(
+    split: ArraySplit | FileSplit, places: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images at some places of a split with their labels, in the order of `places`.
+
+    Args:
+        split: The images.
+        places: (N,) integers from 0.
+        size: Side of the central crops of photographs; arrays keep their size.
+
+    Returns:
+        float32 (N, H, W, C), 0..255, and labels (N,).
+
+    Raises:
+        OSError: If one cannot be read.
+    """
+    if isinstance(split, ArraySplit):
+        return split.images[places].astype(np.float32), split.labels[places]
+    chosen = replace(split, paths=split.paths[places], labels=split.labels[places])
+    return _photographs(chosen, len(places), size)
 
 
 def _photographs(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -105,6 +105,22 @@ def subset(split: ArrayOrFiles, chosen: np.ndarray) -> ArrayOrFiles:
     return FileSplit(split.paths[chosen], split.labels[chosen])
 
 
+def joined(splits: Sequence[Split]) -> ArraySplit | FileSplit:
+    """The images of several splits of one kind, one split after the other.
+
+    Raises:
+        ValueError: If they are records, which are read in sequence.
+    """
+    labels = [split.labels for split in splits if not isinstance(split, RecordSplit)]
+    arrays = [split.images for split in splits if isinstance(split, ArraySplit)]
+    paths = [split.paths for split in splits if isinstance(split, FileSplit)]
+    if len(arrays) == len(splits):
+        return ArraySplit(np.concatenate(arrays), np.concatenate(labels))
+    if len(paths) == len(splits):
+        return FileSplit(np.concatenate(paths), np.concatenate(labels))
+    raise ValueError("Splits of arrays or of image files can be joined, not records.")
+
+
 def listed(items: Sequence[str], separator: str = ", ", at_most: int = 10) -> str:
     """The first items in words, and how many more there are."""
     more = len(items) - at_most

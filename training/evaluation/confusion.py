@@ -1,4 +1,4 @@
-"""Which class is taken for which: the matrix as a picture, and the most frequent confusions."""
+"""Which class is taken for which: the confusion matrix as a picture, and its largest entries."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from training.common.figures import save
+from training.common.figures import PIXELS_PER_INCH, save
 
 NAMED = 25  # classes up to which the axes have their names
 NUMBERED = 15  # classes up to which each cell has its number
 LISTED = 60  # most frequent confusions beside the matrix of more classes
-PIXELS_PER_INCH = 120  # of `save`
 
 
 def most_frequent(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """(true class, taken for, images), most images first; of as many, in the order of classes."""
+    """The confusions with most images: (true class, taken for, images); ties in class order."""
     wrong = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
     rows, columns = np.unravel_index(order, wrong.shape)
@@ -29,16 +30,23 @@ def most_frequent(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
 
 
 def draw(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> None:
-    """The confusion matrix as a PNG: each row as shares of the true class's images.
+    """Draws the confusion matrix as a PNG, each row as shares of the true class's images.
 
-    Up to `NAMED` classes carry their names and up to `NUMBERED` their numbers of images; of more
-    every cell is a pixel at least, and the most frequent confusions are listed beside.
+    Up to `NAMED` classes have their names on the axes and up to `NUMBERED` their numbers of images
+    in the cells; of more classes every cell is at least a pixel, and the most frequent confusions
+    are listed beside the matrix.
+
+    Args:
+        confusion: (C, C) numbers of images; row: true class, column: most probable class.
+        class_names: The C classes'.
+        path: The PNG.
     """
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     classes = len(class_names)
-    images = confusion.sum(axis=1, keepdims=True)
-    shares = confusion / np.maximum(images, 1)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = max(4.5, 0.42 * min(classes, NAMED), classes / PIXELS_PER_INCH + 0.3)  # inches
-    listed = classes > NAMED
+    listed, numbered = classes > NAMED, classes <= NUMBERED
     figure = Figure(figsize=(side + (4.5 if listed else 2), side + 1), layout="constrained")
     if listed:
         axes, beside = figure.subplots(1, 2, width_ratios=(side, 3.5))
@@ -46,23 +54,31 @@ def draw(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> None:
     else:
         axes = figure.subplots()
     # The cube root, so that a share of 1 % can be told from none.
-    shown = axes.imshow(np.cbrt(shares), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    bar = figure.colorbar(shown, ax=axes, shrink=0.6, label="share of the true class's images")
-    bar.set_ticks(np.cbrt([0, 0.01, 0.05, 0.2, 0.5, 1]), labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])  # fmt: skip  # noqa: E501
+    scale = PowerNorm(1 / 3, vmin=0, vmax=1)
+    display = ConfusionMatrixDisplay(shares, display_labels=class_names if not listed else None)
+    display.plot(
+        ax=axes,
+        cmap="Blues",
+        include_values=numbered,
+        xticks_rotation=45,
+        colorbar=False,
+        im_kw={"norm": scale, "interpolation": "nearest"},
+    )
+    if numbered:
+        for text, images in zip(display.text_.flat, confusion.flat, strict=True):
+            text.set(text=str(images) if images else "", fontsize=8)
     axes.set(xlabel="most probable class", ylabel="true class")
-    if classes <= NAMED:
-        axes.set_xticks(range(classes), class_names, rotation=45, ha="right", fontsize=8)
-        axes.set_yticks(range(classes), class_names, fontsize=8)
-    if classes <= NUMBERED:
-        for row, column in np.ndindex(classes, classes):
-            if confusion[row, column]:
-                colour = "white" if shares[row, column] > 0.3 else "black"
-                number = str(confusion[row, column])
-                axes.text(column, row, number, color=colour, ha="center", va="center", fontsize=8)
+    if listed:
+        axes.set(xticks=[], yticks=[])
+    for label in axes.get_xticklabels():
+        label.set(horizontalalignment="right", rotation_mode="anchor")
+    bar = figure.colorbar(display.im_, ax=axes, shrink=0.6)
+    bar.set_label("share of the true class's images")
+    bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
     save(figure, path)
 
 
-def _list(axes, confusion: np.ndarray, class_names: Sequence[str]) -> None:
+def _list(axes: Axes, confusion: np.ndarray, class_names: Sequence[str]) -> None:
     lines = [
         f"{images:4}  {class_names[true]} → {class_names[taken]}"
         for true, taken, images in most_frequent(confusion, LISTED)

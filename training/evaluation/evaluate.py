@@ -25,8 +25,18 @@ SUM_TOLERANCE = 1e-3  # of an image's probabilities, in half precision too
 
 
 @dataclass(frozen=True, eq=False)
+class Answers:
+    """What the nets say of every image, in the split's order."""
+
+    labels: np.ndarray  # (N,) the true classes
+    classes: np.ndarray  # (N,) the most probable ones
+    probabilities: np.ndarray  # (N,) of the most probable class
+    true_probabilities: np.ndarray  # (N,) of the true class
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a test came to. Errors are in per cent."""
+    """The error of a test, in per cent, and what it consists of."""
 
     protocol: str
     examples: int  # images seen, each once
@@ -34,6 +44,12 @@ class Evaluation:
     top5_error: float | None  # of five classes or fewer there is none
     class_errors: np.ndarray  # (C,) top-1; NaN for classes without images
     confusion: np.ndarray  # (C, C) number of images, row: true class, column: most probable one
+    answers: Answers
+
+    @property
+    def balanced_error(self) -> float:
+        """The mean of the classes' errors, each class counting alike; without those of no image."""
+        return float(np.nanmean(self.class_errors))
 
 
 def default_protocol(dataset: Dataset) -> str:
@@ -53,7 +69,8 @@ def evaluate(
 
     Every test image counts once, those of the last, smaller batch too. An image's scores are the
     mean probabilities over its views and the models; under `multi_scale` first over the positions
-    of each view. In memory at any time are some batches and the confusion matrix.
+    of each view. In memory at any time are some batches, the confusion matrix, and four numbers for
+    each image.
 
     Args:
         models: One or more: raw pixels 0..255 (N, H, W, C) -> probabilities (N, classes), such as
@@ -69,14 +86,18 @@ def evaluate(
         OSError: If an image cannot be read.
     """
     classes = len(dataset.class_names)
-    confusion = np.zeros((classes, classes), np.int64)
     within_five = 0
+    columns: list[tuple[np.ndarray, ...]] = []
     with ProgressBar(protocol, dataset.test.examples, show=progress) as bar:
         for scores, labels in probabilities(models, dataset, protocol, batch_size=batch_size):
-            np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
+            own = scores[np.arange(len(labels)), labels]
+            columns.append((labels, scores.argmax(axis=1), scores.max(axis=1), own))
             within_five += int((_ranks(scores, labels) < 5).sum())
             bar.advance(len(labels))
+    answers = Answers(*map(np.concatenate, zip(*columns, strict=True)))
 
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (answers.labels, answers.classes), 1)
     examples = int(confusion.sum())
     of_class, right = confusion.sum(axis=1), np.diag(confusion)
     with np.errstate(invalid="ignore"):  # 0 / 0: a class without images
@@ -88,6 +109,7 @@ def evaluate(
         top5_error=100 * (examples - within_five) / examples if classes > 5 else None,
         class_errors=class_errors,
         confusion=confusion,
+        answers=answers,
     )
 
 
@@ -98,13 +120,9 @@ def probabilities(
     *,
     batch_size: int = BATCH_SIZE,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What `evaluate` counts, of every test image once, in the split's order, batch by batch.
+    """Yields the classes' probabilities of every test image once, batch by batch.
 
-    Args:
-        models: As of `evaluate`, like the following and the errors.
-        dataset: The same.
-        protocol: The same.
-        batch_size: The same.
+    The images come in the split's order. Arguments and errors are those of `evaluate`.
 
     Yields:
         Mean probabilities float64 (N, classes), and labels (N,).
@@ -192,7 +210,7 @@ def _scores(model: keras.Model, views: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def _ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The true class's place, from 0; of equal scores the smaller class is first: (N,)."""
+    """The true class's rank, (N,), from 0; of equal scores the smaller class comes first."""
     own = scores[np.arange(len(labels)), labels][:, np.newaxis]
     before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     return ((scores > own) | ((scores == own) & before)).sum(axis=1)

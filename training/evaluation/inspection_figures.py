@@ -90,7 +90,7 @@ def overlays(
         axes.set_axis_off()
     for i, (image, heat, title) in enumerate(zip(images, maps, titles, strict=True)):
         row, column = 2 * (i // columns), i % columns
-        _picture(grid[row, column], image, title)
+        draw_image(grid[row, column], image, title)
         shown = overlay(grid[row + 1, column], image, heat)
     figure.colorbar(shown, ax=grid, shrink=0.6, label="class activation, 1 at its highest")
     save(figure, path)
@@ -98,7 +98,7 @@ def overlays(
 
 def overlay(axes: Axes, image: np.ndarray, heat: np.ndarray) -> AxesImage:
     """Draws an image (H, W, C), 0..255, half covered by a map (h, w), 0..1, of the same extent."""
-    _picture(axes, image)
+    draw_image(axes, image)
     height, width = image.shape[:2]
     return axes.imshow(
         heat,
@@ -133,10 +133,10 @@ def neighbours(
     for row, query, query_title, images, names in zip(
         grid, queries, query_titles, found, titles, strict=True
     ):
-        _picture(row[0], query, query_title)
+        draw_image(row[0], query, query_title)
         row[0].title.set_weight("bold")
         for axes, image, name in zip(row[1:], images, names, strict=True):
-            _picture(axes, image, name)
+            draw_image(axes, image, name)
     save(figure, path)
 
 
@@ -155,7 +155,7 @@ def y_axis(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {"yscale": "log"} if positive and hidden else {"ylim": (0, None)}
 
 
-def _picture(axes: Axes, image: np.ndarray, title: str | None = None) -> None:
+def draw_image(axes: Axes, image: np.ndarray, title: str | None = None) -> None:
     pixels = np.clip(image, 0, 255).astype(np.uint8)
     axes.imshow(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
     axes.set_axis_off()

@@ -1,15 +1,16 @@
-"""An evaluation as files: `evaluation.json`, the classes' errors, the confusion matrix."""
+"""An evaluation as files: its summary, every answer, the classes' errors, the confusion matrix."""
 
 from __future__ import annotations
 
-import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from training.common import machine
 from training.common.files import write_csv, write_json
-from training.evaluation import confusion
+from training.data.splits import Dataset
+from training.evaluation import answers, confusion
 from training.evaluation.evaluate import Evaluation
 
 SUMMARY = "evaluation.json"
@@ -27,33 +28,42 @@ def claim(out: Path) -> None:
 
 
 def write(
-    evaluation: Evaluation, class_names: Sequence[str], facts: Mapping[str, Any], out: Path
-) -> None:
-    """Writes `classes.csv`, `confusion.csv`, `confusion.png` and last `evaluation.json` into `out`.
+    evaluation: Evaluation, dataset: Dataset, size: int, facts: Mapping[str, Any], out: Path
+) -> list[str]:
+    """Writes an evaluation, `evaluation.json` last.
 
     Args:
-        evaluation: What was found.
-        class_names: Of the classes.
+        evaluation: The errors and the answers.
+        dataset: Its test images were seen.
+        size: Side of the squares that the nets take, for the picture of photographs.
         facts: About nets and data, for `evaluation.json`.
         out: A directory.
+
+    Returns:
+        The names of the files.
     """
+    names = dataset.class_names
     images = evaluation.confusion.sum(axis=1)
     errors = ["" if math.isnan(e) else round(e, 4) for e in evaluation.class_errors.tolist()]
-    write_csv(
-        out / "classes.csv",
-        [("class", "images", "error"), *zip(class_names, images.tolist(), errors, strict=True)],
-    )
-    rows = zip(class_names, evaluation.confusion.tolist(), strict=True)
+    rows = zip(names, images.tolist(), errors, strict=True)
+    write_csv(out / "classes.csv", [("class", "images", "error"), *rows])
+    counts = zip(names, evaluation.confusion.tolist(), strict=True)
     write_csv(
         out / "confusion.csv",
-        [("true class", *class_names), *((name, *counts) for name, counts in rows)],
+        [("true class", *names), *((name, *of_class) for name, of_class in counts)],
     )
-    confusion.draw(evaluation.confusion, class_names, out / "confusion.png")
+    confusion.draw(evaluation.confusion, names, out / "confusion.png")
+    answers.write(evaluation.answers, dataset.test, names, out / "answers.csv")
+    written = [SUMMARY, "answers.csv", "classes.csv", "confusion.csv", "confusion.png"]
+    if answers.draw_worst(evaluation.answers, dataset.test, names, size, out / "worst.png"):
+        written.append("worst.png")
     summary = {
         "protocol": evaluation.protocol,
         "examples": evaluation.examples,
         "top1_error": evaluation.top1_error,
         "top5_error": evaluation.top5_error,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "balanced_error": evaluation.balanced_error,
+        "date": machine.now(),
     }
     write_json(out / SUMMARY, {**summary, **facts})
+    return written

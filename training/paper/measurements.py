@@ -118,7 +118,7 @@ def ensemble_score(runs: Sequence[Run], protocol: str, data: LazyDataset, direct
     found = evaluate(models, dataset, protocol, progress=True)
     directory.mkdir(parents=True, exist_ok=True)
     facts = {"dataset": data.name, "models": hashes, "hardware": machine.hardware()}
-    report.write(found, dataset.class_names, facts, directory)
+    report.write(found, dataset, models[0].input_shape[1], facts, directory)
     return Score(found.top1_error, found.top5_error, found.examples)
 
 

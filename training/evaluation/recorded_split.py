@@ -1,0 +1,41 @@
+"""The division of a folder that a model's run recorded: what the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.data import split_file
+from training.data.splits import FileSplit, Split
+
+
+def of_runs(models: Sequence[Path], root: Path) -> Path | None:
+    """The split file that lies beside every model, if it divides the images of this folder.
+
+    Args:
+        models: Model files, in their runs' directories.
+        root: A folder of class folders.
+
+    Raises:
+        ValueError: If a split file is damaged.
+    """
+    found = [model.with_name(split_file.FILE_NAME) for model in models]
+    if not found or not all(file.is_file() for file in found):
+        return None
+    if any(file.read_bytes() != found[0].read_bytes() for file in found):
+        return None
+    there = all((root / row.file).is_file() for row in split_file.read(found[0]))
+    return found[0] if there else None
+
+
+def trained_on(models: Sequence[Path], split: Split) -> int | None:
+    """How many of the split's images at least one model was trained on; None if that is not known.
+
+    Args:
+        models: Model files, in their runs' directories.
+        split: The images to be tested on.
+    """
+    found = [model.with_name(split_file.FILE_NAME) for model in models]
+    if not isinstance(split, FileSplit) or not found or not all(file.is_file() for file in found):
+        return None
+    return split_file.trained_on([row for file in found for row in split_file.read(file)], split)
