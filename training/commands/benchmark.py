@@ -24,7 +24,7 @@ BENCHMARKS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description += " Peers that are not installed are skipped."
+    parser.description = f"{parser.description} Peers that are not installed are skipped."
     names = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     modules = {name: _module(name) for name in BENCHMARKS}
     for name, (_, summary) in BENCHMARKS.items():

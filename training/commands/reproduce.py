@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.commands import options as shared
 from training.common.errors import UsageError, arguments
 from training.config import recipes
+
+if TYPE_CHECKING:
+    from training.paper.experiments import Experiment
+    from training.paper.reproduce import Request
+    from training.paper.results import Result
+    from training.paper.runs import Run
 
 # The names of `training.paper.experiments.EXPERIMENTS`, whose import would bring Keras along; a
 # test holds them equal.
@@ -110,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"everything: {options.out / report.REPORT}, and CSV, Markdown and PNG beside it")
 
 
-def _print(result) -> None:
+def _print(result: Result) -> None:
     from training.common import tables
 
     tables.show(result.headings, result.cells, title=result.title)
@@ -118,12 +126,13 @@ def _print(result) -> None:
         print(note)
 
 
-def _say_what_would_be_done(request, chosen) -> None:
+def _say_what_would_be_done(request: Request, chosen: Sequence[Experiment]) -> None:
     from training.common import tables
     from training.paper import runs
     from training.paper.recipe_descriptions import describe
 
-    planned, left_out = {}, []
+    planned: dict[Run, list[str]] = {}
+    left_out = []
     for experiment in chosen:
         try:
             for _, run in request.runs(experiment):

@@ -57,19 +57,15 @@ def at(
 
 
 def _photographs(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    import tensorflow as tf
-
     from training.data.batches import eval_batches
+    from training.data.reading_errors import readable_errors
 
     found: list[np.ndarray] = []
     labels: list[int] = []
-    batches = eval_batches(split, batch_size=32, image_size=size)
-    try:
-        for images, of_images in batches.as_numpy_iterator():
-            found.extend(images)
-            labels.extend(of_images)
+    with readable_errors("the split"):
+        for images, of_images in eval_batches(split, batch_size=32, image_size=size):
+            found.extend(np.asarray(images))
+            labels.extend(np.asarray(of_images))
             if len(labels) >= count:
                 break
-    except tf.errors.OpError as error:
-        raise OSError(f"The images cannot be read: {error.message}") from error
     return np.stack(found[:count]), np.array(labels[:count])

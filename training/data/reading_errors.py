@@ -1,20 +1,24 @@
-"""TensorFlow's errors about image files, as an OSError that says which data set they are in."""
+"""TensorFlow's errors about image files, as one line that says which file it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import tensorflow as tf
 
+ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?: |$)")
+
 
 @contextmanager
-def readable_errors(dataset: str, data_dir: str | None) -> Iterator[None]:
-    """Turns errors of reading and decoding into an OSError.
+def readable_errors(dataset: str, data_dir: str | Path | None = None) -> Iterator[None]:
+    """Turns errors of reading and decoding into an OSError of one line.
 
     Args:
         dataset: Name of the data set.
-        data_dir: Its directory, or `None` for the default one.
+        data_dir: Its directory, if it is known.
     """
     try:
         yield
@@ -23,7 +27,19 @@ def readable_errors(dataset: str, data_dir: str | None) -> Iterator[None]:
         tf.errors.NotFoundError,
         tf.errors.DataLossError,
     ) as error:
+        where = "" if data_dir is None else f" ({data_dir})"
         raise OSError(
-            f"The images of {dataset} ({data_dir or 'the default data directory'}) cannot be read: "
-            f"{error.message}"
+            f"The images of {dataset}{where} cannot be read: {one_line(error)}."
         ) from error
+
+
+def one_line(error: tf.errors.OpError) -> str:
+    """TensorFlow's message about an image without the graph around it.
+
+    Where the graph itself refused the image, that is the words of its assertion.
+    """
+    message = " ".join(str(error.message).split())
+    if found := ASSERTION.search(message):
+        return found[1].rstrip(".")
+    message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0])
+    return message.split("[Op:")[0].strip().rstrip(".")

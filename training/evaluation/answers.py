@@ -13,7 +13,7 @@ from training.common.files import write_csv
 from training.data import probes
 from training.data.splits import FileSplit, RecordSplit, Split
 from training.evaluation.evaluate import Answers
-from training.evaluation.inspection_figures import draw_image
+from training.evaluation.inspection_figures import draw_image, marked
 
 COLUMNS = ("image", "true_class", "answer", "probability", "true_class_probability")
 SHOWN, ROW = 24, 6  # worst answers in the picture, and how many side by side
@@ -72,7 +72,7 @@ def draw_worst(
         draw_image(
             axes,
             image,
-            f"✗ {class_names[answer]} {100 * probability:.0f} %\n"
+            f"{marked(class_names[answer], class_names[true])} {100 * probability:.0f} %\n"
             f"true: {class_names[true]} {100 * own:.0f} %",
         )
     save(figure, path)

@@ -172,17 +172,15 @@ def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch
 
 
 def _batches(dataset: Dataset, row: Protocol, size: int, batch_size: int) -> Iterator[Batch]:
-    if not row.photographs:
+    if isinstance(dataset.test, ArraySplit):
         yield from _arrays(dataset.test, batch_size)
         return
-    import tensorflow as tf  # to decode and to scale; arrays need none of it
-
+    # TensorFlow decodes and scales photographs; arrays need none of it.
+    from training.data.reading_errors import readable_errors
     from training.evaluation import test_crops
 
-    try:
+    with readable_errors(dataset.name, dataset.root):
         yield from test_crops.batches(dataset.test, row, size, batch_size)
-    except tf.errors.OpError as error:
-        raise OSError(f"The images of {dataset.name} cannot be read: {error.message}") from error
 
 
 def _arrays(split: ArraySplit, batch_size: int) -> Iterator[Batch]:
@@ -206,11 +204,13 @@ def _scores(model: keras.Model, views: tuple[np.ndarray, ...]) -> np.ndarray:
                 " Take a net that ends in a softmax."
             )
         scales.append(scores.reshape(images, -1, scores.shape[-1]).mean(axis=1))
-    return np.mean(scales, axis=0)
+    mean: np.ndarray = np.mean(scales, axis=0)
+    return mean
 
 
 def _ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The true class's rank, (N,), from 0; of equal scores the smaller class comes first."""
     own = scores[np.arange(len(labels)), labels][:, np.newaxis]
     before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
-    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    ranks: np.ndarray = np.count_nonzero((scores > own) | ((scores == own) & before), axis=1)
+    return ranks

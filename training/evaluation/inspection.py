@@ -1,4 +1,4 @@
-"""The looks into nets: what `keras_resnet.analysis` finds, as a picture and a table beside it."""
+"""What `keras_resnet.analysis` finds in nets, as a picture and a table beside it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from keras_resnet import analysis
 from training.common.files import write_csv
 from training.evaluation import inspection_figures
+from training.evaluation.inspection_figures import marked
 from training.trainer.callbacks import gradient_record
 
 
 def responses(models: Mapping[str, keras.Model], images: np.ndarray, out: Path) -> None:
-    """Fig. 7 of the paper, of nets by name: `out` as `.png` and `.csv`."""
+    """Draws Fig. 7 of the paper, a line for each net: `out` as `.png`, the numbers as `.csv`."""
     found = {name: analysis.layer_responses(model, images) for name, model in models.items()}
     inspection_figures.responses(
         {name: one.stds for name, one in found.items()}, out.with_suffix(".png")
@@ -31,7 +32,7 @@ def responses(models: Mapping[str, keras.Model], images: np.ndarray, out: Path) 
 def gradients(
     models: Mapping[str, keras.Model], images: np.ndarray, labels: np.ndarray, out: Path
 ) -> None:
-    """The norm of one batch's gradient at every layer: `out` as `.png` and `.csv`."""
+    """Draws the norm of one batch's gradient at every layer: `out` as `.png` and `.csv`."""
     found = {name: analysis.gradient_norms(model, images, labels) for name, model in models.items()}
     inspection_figures.gradients(
         {name: one.norms for name, one in found.items()}, out.with_suffix(".png")
@@ -45,34 +46,46 @@ def gradients(
 
 
 def course(workdir: Path, out: Path) -> None:
-    """The norm of every layer's gradient over a run that recorded it: `out` as `.png`."""
+    """Draws the norm of every layer's gradient over a run that recorded it: `out` as `.png`."""
     steps, _, norms = gradient_record.read(workdir / gradient_record.FILE)
     inspection_figures.gradients_over_training(steps, norms, out.with_suffix(".png"))
 
 
 def gradcam(
     model: keras.Model,
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: Mapping[str, np.ndarray],
     class_names: Sequence[str],
+    true: Sequence[str] | None,
     out: Path,
     layer: str | None = None,
 ) -> None:
-    """Where the most probable class is seen: `out` as `.png`, and the maps as `.csv`."""
-    found = analysis.grad_cam(model, images, layer=layer)
-    titles = [
-        f"✓ {class_names[true]}"
-        if seen == true
-        else f"✗ {class_names[seen]}\ntrue: {class_names[true]}"
-        for seen, true in zip(found.classes, labels, strict=True)
-    ]
-    inspection_figures.overlays(images, found.maps, titles, out.with_suffix(".png"))
+    """Draws where each image's most probable class is seen: `out` as `.png`, the maps as `.csv`.
+
+    Args:
+        model: Raw pixels 0..255 -> probabilities.
+        images: {name: pixels (H, W, C), 0..255}.
+        class_names: Those of the model's outputs.
+        true: The images' true classes; `None` if they are not known.
+        out: The path of both files but for their endings.
+        layer: The layer that is inspected. Default: the last map.
+    """
+    pixels = np.stack(list(images.values()))
+    found = analysis.grad_cam(model, pixels, layer=layer)
+    seen = [class_names[i] for i in found.classes]
+    if true is None:
+        titles = [f"{Path(name).name}\n{one}" for name, one in zip(images, seen, strict=True)]
+    else:
+        titles = [
+            marked(one, own) + ("" if one == own else f"\ntrue: {own}")
+            for one, own in zip(seen, true, strict=True)
+        ]
+    inspection_figures.overlays(pixels, found.maps, titles, out.with_suffix(".png"))
     rows = [
-        (i, class_names[true], class_names[seen], row, *values)
-        for i, (true, seen, rows) in enumerate(
-            zip(labels, found.classes, found.maps.tolist(), strict=True)
+        (name, own, one, number, *values)
+        for name, own, one, lines in zip(
+            images, true or [""] * len(images), seen, found.maps.tolist(), strict=True
         )
-        for row, values in enumerate(rows)
+        for number, values in enumerate(lines)
     ]
     columns = [f"column {i}" for i in range(found.maps.shape[2])]
     write_csv(out.with_suffix(".csv"), [("image", "true", "seen", "row", *columns), *rows])
@@ -87,10 +100,10 @@ def neighbours(
     queries: int,
     nearest: int,
 ) -> None:
-    """The images most like each of `queries` others: `out` as `.png` and `.csv`.
+    """Draws the images most like each of `queries` of them: `out` as `.png` and `.csv`.
 
     Raises:
-        ValueError: If there are not as many images.
+        ValueError: If there are fewer images than `queries`.
     """
     if not 1 <= queries <= len(images):
         raise ValueError(f"There are {len(images)} images to find some like {queries} of.")
@@ -101,10 +114,10 @@ def neighbours(
     indices, similarities = _others(places, found)
     titles = [
         [
-            f"{class_names[labels[i]]} {similarity:.2f}"
+            f"{marked(class_names[labels[i]], class_names[labels[place]])} {similarity:.2f}"
             for i, similarity in zip(row, values, strict=True)
         ]
-        for row, values in zip(indices, similarities, strict=True)
+        for place, row, values in zip(places, indices, similarities, strict=True)
     ]
     inspection_figures.neighbours(
         images[places],
@@ -125,7 +138,7 @@ def neighbours(
 def _others(
     places: np.ndarray, found: analysis.Neighbours
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """The neighbours without the query itself, one fewer in each row."""
+    """Drops the query itself from its neighbours, so that each row has one fewer."""
     rows = []
     for place, row, values in zip(places, found.indices, found.similarities, strict=True):
         kept = [pair for pair in zip(row, values, strict=True) if pair[0] != place]

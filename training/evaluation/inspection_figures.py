@@ -28,7 +28,7 @@ def responses(stds: Mapping[str, np.ndarray], path: Path) -> None:
     for axes, title, arranged in zip(
         figure.subplots(2, 1),
         ("layer, from input to output", "layer, sorted by magnitude"),
-        (lambda values: values, lambda values: np.sort(values)[::-1]),
+        (np.asarray, lambda values: np.sort(values)[::-1]),
         strict=True,
     ):
         _draw_layers(axes, {name: arranged(values) for name, values in stds.items()})
@@ -155,7 +155,13 @@ def y_axis(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {"yscale": "log"} if positive and hidden else {"ylim": (0, None)}
 
 
+def marked(name: str, true: str) -> str:
+    """A class's name after a tick, or after a cross where another class is the true one."""
+    return f"{'✓' if name == true else '✗'} {name}"
+
+
 def draw_image(axes: Axes, image: np.ndarray, title: str | None = None) -> None:
+    """Draws an image (H, W, 1 or 3), 0..255, without axes."""
     pixels = np.clip(image, 0, 255).astype(np.uint8)
     axes.imshow(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
     axes.set_axis_off()

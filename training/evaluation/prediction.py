@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.data import augmentation
+from training.data.reading_errors import one_line
 from training.models.trained_model import TrainedModel
 
 READERS = 8  # threads that read and decode files; both leave Python's lock
@@ -116,9 +117,9 @@ class ModelClassifier:
         """Returns the pixels that the model takes: float32 (S, S, C), 0..255."""
         try:
             with tf.device("CPU"):
-                return self._decode(encoded).numpy()
+                return np.asarray(self._decode(encoded))
         except tf.errors.OpError as error:
-            raise ValueError(reason(error)) from error
+            raise ValueError(one_line(error)) from error
 
     def classify(self, prepared: Sequence[np.ndarray]) -> list[Classes | ValueError]:
         images = np.stack(prepared)
@@ -159,7 +160,7 @@ class VersionClassifier:
             found = self._serve(image_bytes=tf.constant(prepared))["probabilities"].numpy()
         except tf.errors.InvalidArgumentError as error:  # one broken image fails its batch
             if len(prepared) == 1:
-                return [ValueError(reason(error))]
+                return [ValueError(one_line(error))]
             return [one for encoded in prepared for one in self.classify([encoded])]
         return [best(row, self._labels, self._top) for row in found]
 
@@ -168,11 +169,3 @@ def best(probabilities: np.ndarray, labels: Sequence[str], top: int) -> Classes:
     """The `top` most probable classes of one image, (K,); of equal ones the first."""
     order = np.argsort(-probabilities, kind="stable")[:top]
     return tuple((labels[i], float(probabilities[i])) for i in order)
-
-
-def reason(error: tf.errors.OpError) -> str:
-    """TensorFlow's message about an image, without the graph's nodes."""
-    message = error.message.split("[[{{")[0].replace("\n", " ")
-    while message.startswith("{{function_node"):
-        message = message.partition("}}")[2]
-    return message.split("[Op:")[0].strip().rstrip(".")

@@ -65,8 +65,8 @@ def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf
         same order.
     """
     seen = []
-    for side in row.shorter_sides:
-        side = side * size / augment.CROP
+    for of_224 in row.shorter_sides:
+        side = of_224 * size / augment.CROP
         if row.part == "whole":
             images = [scaled(image, side)]
         else:

@@ -93,7 +93,7 @@ class Client:
         self._model, self._version, self._label = model, version, label
         self._seconds = seconds
         self._url = f"http://{address.netloc}"
-        self._stub = None
+        self._stub: Any = None
         if address.scheme == "grpc":
             self._channel = grpc.insecure_channel(
                 address.netloc,

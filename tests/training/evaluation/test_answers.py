@@ -126,3 +126,19 @@ def test_the_worst_answers_give_the_true_class_least():
     answers = Answers(np.zeros(4), np.array([0, 1, 1, 1]), np.array([0.9, 0.8, 0.9, 0.7]), own)
     assert worst(answers).tolist() == [2, 1, 3]
     assert worst(answers, 1).tolist() == [2]
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["inspect", "gradcam"]])
+def test_a_damaged_photograph_is_one_line_with_its_file(command, run, folder, tmp_path, capsys):
+    broken = tmp_path / "photos"
+    shutil.copytree(folder, broken)
+    files = sorted(broken.glob("*/*"))
+    for file in files:
+        file.write_bytes(file.read_bytes()[:300])
+    given = [f"--model={run / 'model.keras'}", f"--data-dir={broken}", "--dataset=folder"]
+    assert main([*command, *given, f"--out={tmp_path / 'out'}"]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "cannot be read" in line]
+    assert len(said) == 1
+    assert any(str(file) in said[0] for file in files)
+    assert "{{" not in said[0]
+    assert len(said[0]) < 400

@@ -163,7 +163,28 @@ def test_gradcam_and_neighbours_are_drawn_and_written(
     assert main(["inspect", "gradcam", "--model", file, *out]) == 1
     assert "exists already" in capsys.readouterr().err
     assert main(["inspect", "neighbours", "--model", file, file, "--out", str(tmp_path / "b")]) == 2
-    assert "into one net" in capsys.readouterr().err
+    assert "one net" in capsys.readouterr().err
+
+
+def test_gradcam_takes_ones_own_photographs(
+    run: Path, photographs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    keras.utils.set_random_seed(0)
+    keras_resnet.ResNet(TINY, input_shape=(32, 32, 3), classes=4).save(tmp_path / "net.keras")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photographs[0].read_bytes()[:200])
+    given = [str(photographs[0]), str(photographs[1].parent), str(broken)]
+    net = [f"--model={tmp_path / 'net.keras'}", f"--out={tmp_path / 'out'}"]
+    assert main(["inspect", "gradcam", *net, "--photographs", *given]) == 1
+    message = capsys.readouterr().err
+    assert "broken.jpg: cannot be read" in message
+    assert "1 of 3 files" in message
+    found = rows(tmp_path / "out" / "gradcam.csv")
+    images = list(dict.fromkeys(row["image"] for row in found))
+    assert images == [str(photographs[0]), str(photographs[1])]
+    assert {row["seen"] for row in found} <= {"0", "1", "2", "3"}
+    assert (tmp_path / "out" / "gradcam.png").stat().st_size > 5000
+    assert main(["inspect", "neighbours", *net, "--photographs", *given]) == 2
 
 
 def test_an_overlay_is_half_the_image_and_half_the_map() -> None:
