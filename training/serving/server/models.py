@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +34,8 @@ class Version:
     name: str
     number: int
     loaded: Any  # holds the variables
-    definitions: Any  # {signature: SignatureDef}, as in the file
+    definitions: Mapping[str, Any]  # {signature: SignatureDef}, as in the file
+    resizing: Mapping[str, Any] | None = None  # of our exports: shorter_side, crop, method
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         function = self.loaded.signatures[signature]
@@ -48,7 +51,14 @@ def load(name: str, number: int, path: Path) -> Version:
         for key, value in saved.meta_graphs[0].signature_def.items()
         if not key.startswith("__")
     }
-    version = Version(name, number, tf.saved_model.load(path), MappingProxyType(definitions))
+    facts = path / "assets" / "model.json"
+    version = Version(
+        name,
+        number,
+        tf.saved_model.load(path),
+        MappingProxyType(definitions),
+        json.loads(facts.read_text()).get("resizing") if facts.is_file() else None,
+    )
     for record in tf.data.TFRecordDataset(
         [str(file) for file in [path / warmup_requests.FILE] if file.is_file()]
     ):
@@ -160,6 +170,18 @@ class Models:
         if (name, version) not in versions:
             raise _not_found(f"Specific({name}, {version})")
         return versions[name, version]
+
+    def listed(self) -> dict[str, list[tuple[Version, list[str]]]]:
+        """Each model's versions in memory, the newest first, with their labels."""
+        versions, models = self._versions, self._models
+        return {
+            name: [
+                (version, [label for label, n in model.labels.items() if n == version.number])
+                for (other, _), version in sorted(versions.items(), key=lambda item: -item[0][1])
+                if other == name
+            ]
+            for name, model in sorted(models.items())
+        }
 
     def known(self, name: str) -> bool:
         return name in self._models

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from training.serving.server import prediction, rest_json
+from training.serving.server import page, prediction, rest_json
 from training.serving.server.batching import Batcher, Direct
 from training.serving.server.errors import HTTP_STATUS, ServingError, invalid
 from training.serving.server.limits import Limits
@@ -47,6 +47,7 @@ class Api:
         self._metrics = metrics
         self.app = Starlette(
             routes=[
+                *page.routes(models),
                 Route("/v1/models/{path:path}", self._model, methods=["GET", "POST"]),
                 Route("/monitoring/prometheus/metrics", self._prometheus),
                 Route("/health/live", self._live),
