@@ -31,7 +31,7 @@ CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship"
 
 @functools.cache
 def tiny(seed=0):
-    """A CIFAR net of depth 8 on raw pixels, which tests only read; each seed answers differently."""
+    """A CIFAR net of depth 8 on raw pixels, other weights for each seed; tests only read it."""
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((32, 32, 3), name="pixels")
     centred = keras.layers.Rescaling(1 / 64, offset=-2)(pixels)

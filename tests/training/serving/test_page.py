@@ -60,9 +60,7 @@ def browser():
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     programs = shutil.which("chromium"), shutil.which("chromedriver")
     if None in programs:
-        pytest.skip(
-            "chromium and chromedriver are not installed (Debian: chromium chromium-driver)"
-        )
+        pytest.skip("not installed: Debian's packages chromium and chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
