@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from training.data import image_decoding
 from training.data.draws import PhotographDraw
 
 # Section 3.4 of the paper, for crops of 224 pixels; other crops scale these along.
@@ -24,8 +25,6 @@ EIGENVECTORS = (
     (-0.5836, -0.6948, +0.4203),  # blue
 )
 LIGHTING_SIGMA = 0.1
-
-DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
 
 
 class Window(NamedTuple):
@@ -108,18 +107,17 @@ def decode_cut(
     """
 
     def from_jpeg() -> tf.Tensor:
-        shape = tf.image.extract_jpeg_shape(encoded)
+        stored = tf.image.extract_jpeg_shape(encoded)[:2]
+        turn = image_decoding.jpeg_orientation(encoded)
+        shape = image_decoding.displayed_shape(stored, turn)
         window = choose(shape)
         box = _source_box(shape, window, size)
-        region = tf.image.decode_and_crop_jpeg(
-            encoded, box, channels=channels, dct_method=DCT_METHOD
-        )
+        region = image_decoding.decode_jpeg_box(encoded, box, shape, turn, channels)
         top, left = tf.unstack(tf.cast(box[:2], tf.float32) * window.scale)
         return cut(region, Window(window.scale, window.top - top, window.left - left), size, kernel)
 
     def from_other() -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        image = tf.ensure_shape(image, (None, None, channels))
+        image = image_decoding.decode_other_than_jpeg(encoded, channels)
         return cut(image, choose(tf.shape(image)), size, kernel)
 
     return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)

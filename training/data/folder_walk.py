@@ -10,27 +10,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from training.data.formats.kinds import HEADER_BYTES, kind, unread_kind
 from training.data.splits import LeftOut
 
-READ_FORMATS = "JPEG, PNG, GIF, BMP and WebP"  # what `image_decoding` decodes
-HEADER_BYTES = 16
 READERS = 16  # threads that open files, since a network disk takes milliseconds for each
 # What programs leave in people's folders, beside names that begin with a dot.
 LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"})
-# Kinds of image that are recognized in order to say why they are left out. A file of the ISO base
-# media format names its kind behind "ftyp".
-UNREAD_BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC"),
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-}
 HIDDEN, BROKEN_LINK, LOOP = "hidden", "broken links", "a link to a folder around it"
 
 
 def images_below(root: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
     """Finds the image files below `root` at any depth.
 
-    An image is a file whose first bytes are those of `READ_FORMATS`, whatever its name ends with.
-    Symbolic links are followed, except for one to a folder that the link itself lies in.
+    An image is a file whose first bytes are those of a format that is read, whatever its name ends
+    with. Symbolic links are followed, except for one to a folder that the link itself lies in.
 
     Returns:
         The images, sorted by their path; and the other files, counted by folder and reason.
@@ -53,25 +46,6 @@ def images_below(root: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
 
 def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name in LITTER
-
-
-def kind(header: bytes) -> str | None:
-    """The name of the image format that a file's first bytes announce; None of anything else.
-
-    Args:
-        header: The first `HEADER_BYTES` of the file, or all of a shorter one.
-    """
-    if header.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if header.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if header.startswith(b"BM"):
-        return "BMP"
-    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
-        return "WebP"
-    return None
 
 
 def _walk(folder: Path, around: tuple[str, ...]) -> Iterator[Path]:
@@ -104,12 +78,4 @@ def _reason_to_leave_out(path: Path) -> str | None:
         return "no regular file"  # to open a named pipe would wait for its writer
     with path.open("rb") as file:
         header = file.read(HEADER_BYTES)
-    if kind(header):
-        return None
-    if not header:
-        return "empty"
-    if header[4:8] == b"ftyp" and header[8:12] in UNREAD_BRANDS:
-        return f"{UNREAD_BRANDS[header[8:12]]}, which is not read"
-    if header.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF, which is not read"
-    return "not an image"
+    return None if kind(header) else unread_kind(header)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from training.data import split_file
-from training.data.folder_walk import HIDDEN, READ_FORMATS, images_below, is_hidden
+from training.data.folder_walk import HIDDEN, images_below, is_hidden
+from training.data.formats.kinds import READ_FORMATS
 from training.data.splits import Dataset, FileSplit, LeftOut, listed, subset
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.data import augmentation as augment
-from training.data import photographs
+from training.data import image_decoding, photographs
 from training.data.splits import FileSplit, RecordSplit
 from training.evaluation.protocols import Protocol
 
@@ -27,7 +27,9 @@ def batches(
         size: Side of the squares that the net takes.
         batch_size: Views of one scale in a batch. Whole photographs differ in size and come singly.
     """
-    decode = photographs.decoder(lambda encoded, _: decoded(encoded), (None, None, 3), tf.uint8)
+    decode = photographs.decoder(
+        lambda encoded, _: image_decoding.decode(encoded), (None, None, 3), tf.uint8
+    )
 
     def see(image: tf.Tensor, label: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
         return views(image, row, size), label
@@ -35,19 +37,6 @@ def batches(
     images = 1 if row.fully_convolutional else max(1, batch_size // row.views)
     stream = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).map(see, tf.data.AUTOTUNE)
     yield from stream.batch(images).prefetch(1).as_numpy_iterator()
-
-
-def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """The bytes of an image file, a scalar string -> uint8 (H, W, 3)."""
-
-    def from_jpeg() -> tf.Tensor:
-        return tf.io.decode_jpeg(encoded, channels=3, dct_method=augment.DCT_METHOD)
-
-    def from_other() -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        return tf.ensure_shape(image, (None, None, 3))
-
-    return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
 
 
 def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from training.data import augmentation
+from training.data import augmentation, image_decoding
 from training.data.draws import Draws, PhotographDraw
 
 
@@ -98,7 +98,7 @@ def test_decoding_the_crop_alone_changes_nothing_inside(photographs: list[Path])
     drawn = photographs_drawn(40).window
     for number, path in enumerate(photographs[:40]):
         encoded = tf.io.read_file(str(path))
-        whole = tf.io.decode_jpeg(encoded, 3, dct_method=augmentation.DCT_METHOD)
+        whole = image_decoding.decode(encoded)
 
         def choose(shape: tf.Tensor, number: int = number) -> augmentation.Window:
             return augmentation.random_window(shape, drawn[number])

@@ -18,7 +18,7 @@ from PIL import Image
 import keras_resnet
 from keras_resnet import resnet
 from keras_resnet.fully_convolutional import fully_convolutional
-from training.data import datasets
+from training.data import datasets, image_decoding
 from training.data.splits import ArraySplit, Dataset, FileSplit
 from training.evaluation import test_crops
 from training.evaluation.evaluate import PROTOCOLS, evaluate, probabilities
@@ -146,7 +146,7 @@ def data_set(paths: Sequence[Path], classes: int = CLASSES) -> Dataset:
 @pytest.mark.parametrize("name", SHORTER_SIDES)
 def test_views_are_those_of_the_slow_version(name: str, chosen: list[Path]) -> None:
     for path in (chosen[0], chosen[-1]):
-        image = test_crops.decoded(tf.io.read_file(str(path)))
+        image = image_decoding.decode(tf.io.read_file(str(path)))
         assert image.dtype == tf.uint8
         found = [one for scale in test_crops.views(image, PROTOCOLS[name], SIZE) for one in scale]
         expected = slow_views(path, name)

@@ -1,0 +1,341 @@
+"""Every kind of image file as Pillow shows it, whole and cut out, or refused by name."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from training.data import augmentation, image_decoding
+from training.data.formats import kinds
+
+RNG = np.random.default_rng(0)
+HEIGHT, WIDTH = 21, 34
+SIDE = 16  # of crops
+
+Pixels = np.ndarray
+
+
+@pytest.fixture(scope="module")
+def decode() -> Callable[..., Pixels]:
+    """The decoder as it runs in tf.data and in exports: in a graph."""
+    spec = [tf.TensorSpec((), tf.string)]
+    graphs = {
+        channels: tf.function(
+            lambda encoded, channels=channels: image_decoding.decode(encoded, channels),
+            input_signature=spec,
+        )
+        for channels in (1, 3)
+    }
+    return lambda encoded, channels=3: graphs[channels](encoded).numpy()
+
+
+def smooth(height: int = HEIGHT, width: int = WIDTH) -> Image.Image:
+    """A picture that JPEG hardly changes and that looks different from each side."""
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([255 * y / height, 255 * x / width, 60 + 0 * x], axis=-1)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def noise(mode: str = "RGB") -> Image.Image:
+    colours = Image.fromarray(RNG.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    if mode == "P":
+        return colours.quantize(200)
+    if mode in ("RGBA", "LA"):
+        image = colours.convert(mode)
+        image.putalpha(Image.fromarray(RNG.integers(0, 256, (HEIGHT, WIDTH), np.uint8)))
+        return image
+    return colours.convert(mode)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def shown(encoded: bytes, channels: int = 3) -> Pixels:
+    """What a viewer with a white background shows, by Pillow."""
+    image = Image.open(io.BytesIO(encoded))
+    image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow would clip at 255 what viewers scale
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    pixels = np.asarray(image.convert("RGB").convert("RGB" if channels == 3 else "L"))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def exif(orientation: int, order: str = "<") -> bytes:
+    """A TIFF structure with a camera's name before the orientation, in either byte order."""
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    entries = struct.pack(f"{order}HHI4s", 0x0110, 2, 4, b"cam\0")
+    entries += struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return mark + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(bits: int, colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of random pixels; Pillow writes few of the kinds that it reads."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    row = (WIDTH * channels * bits + 7) // 8
+    rows = b"".join(b"\0" + RNG.bytes(row) for _ in range(HEIGHT))
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, colour_type, 0, 0, 0)
+    inside = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in inside)
+
+
+FILES = {
+    "JPEG": saved(smooth(), "JPEG", quality=95),
+    "JPEG, grey": saved(smooth().convert("L"), "JPEG", quality=95),
+    "JPEG, progressive": saved(smooth(), "JPEG", quality=95, progressive=True),
+    "JPEG, CMYK": saved(smooth().convert("CMYK"), "JPEG", quality=95),
+    **{f"PNG, {mode}": saved(noise(mode), "PNG") for mode in ("RGB", "RGBA", "L", "LA", "P", "1")},
+    "PNG, RGB with a transparent colour": saved(smooth(), "PNG", transparency=(0, 0, 60)),
+    "PNG, palette, transparent": saved(noise("P"), "PNG", transparency=bytes(range(200))),
+    "PNG, by hand": png(8, 2),
+    **{
+        f"PNG, {bits} bits, colour type {kind}": png(bits, kind)
+        for bits, kind in ((1, 0), (2, 0), (4, 0), (16, 0), (16, 2), (16, 4), (16, 6))
+    },
+    **{
+        f"PNG, palette of {bits} bits": png(bits, 3, (b"PLTE", RNG.bytes(3 << bits)))
+        for bits in (1, 2, 4, 8)
+    },
+    "PNG, grey of 8 bits, one of them transparent": png(8, 0, (b"tRNS", b"\0\x41")),
+    "PNG, palette of 1 bit, transparent": png(
+        1, 3, (b"PLTE", RNG.bytes(6)), (b"tRNS", b"\x80")
+    ),
+    "GIF": saved(noise("P"), "GIF"),
+    "GIF, animated": saved(
+        noise("P"), "GIF", save_all=True, append_images=[noise("P"), noise("P")], comment=b"x" * 700
+    ),
+    "GIF, transparent": saved(noise("P"), "GIF", transparency=7),
+    **{f"BMP, {mode}": saved(noise(mode), "BMP") for mode in ("RGB", "RGBA", "L", "P", "1")},
+    "WebP": saved(smooth(), "WEBP", quality=95),
+    "WebP, lossless": saved(noise(), "WEBP", lossless=True),
+    "WebP, alpha": saved(noise("RGBA"), "WEBP", lossless=True, exact=True),
+    "WebP, lossy, alpha": saved(noise("RGBA"), "WEBP", quality=95, exact=True),
+    **{
+        f"WebP, animated, {mode}": saved(
+            noise(mode), "WEBP", save_all=True, append_images=[noise(mode)] * 2, lossless=True
+        )
+        for mode in ("RGB", "RGBA")
+    },
+    "WebP, animated, lossy": saved(
+        smooth(), "WEBP", save_all=True, append_images=[noise()], quality=95
+    ),
+}  # fmt: skip
+# Libraries differ in how they scale up the colours of lossy files, and in rounding.
+TOLERANCE = {"JPEG": 4, "WebP, lossy": 4, "WebP, animated": 4, "WebP": 4, "WebP, alpha": 1}
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("name", FILES)
+def test_files_look_as_pillow_shows_them(
+    decode: Callable[..., Pixels], name: str, channels: int
+) -> None:
+    found, expected = decode(FILES[name], channels), shown(FILES[name], channels)
+    assert found.shape == expected.shape
+    assert found.dtype == np.uint8
+    tolerance = max((t for start, t in TOLERANCE.items() if name.startswith(start)), default=1)
+    assert np.abs(found.astype(int) - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize(("bits", "value"), [(1, 1), (2, 2), (4, 7), (16, 0x1234)])
+def test_a_transparent_grey(decode: Callable[..., Pixels], bits: int, value: int) -> None:
+    """Pillow 13 takes another value for the transparent one where there are 2 or 4 bits."""
+    transparent = png_chunk(b"tRNS", struct.pack(">H", value))
+    whole = png(bits, 0)
+    opaque = decode(whole)
+    expected = np.where(opaque == value * 255 // (2**bits - 1), 255, opaque)
+    if bits == 16:  # 1 in 65536 is transparent, none of these
+        expected = opaque
+    np.testing.assert_array_equal(decode(whole[:33] + transparent + whole[33:]), expected)
+
+
+# Orientation
+
+
+def oriented() -> dict[str, Callable[[int], bytes]]:
+    """For each format that carries an orientation, files that say how to turn the picture."""
+
+    def jpeg(orientation: int, order: str, *before: bytes) -> bytes:
+        data = b"Exif\0\0" + exif(orientation, order)
+        segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+        whole = saved(smooth(), "JPEG", quality=95)
+        return whole[:2] + b"".join(before) + segment + whole[2:]
+
+    def apng(orientation: int) -> bytes:
+        return saved(noise(), "PNG", exif=exif(orientation), save_all=True, append_images=[noise()])
+
+    def late_png(orientation: int) -> bytes:
+        whole = saved(noise("RGBA"), "PNG")
+        return whole[:-12] + png_chunk(b"eXIf", exif(orientation, ">")) + whole[-12:]
+
+    def webp(orientation: int, mode: str = "RGB", **options: object) -> bytes:
+        return saved(noise(mode), "WEBP", lossless=True, exif=exif(orientation), **options)
+
+    comment = b"\xff\xfe\0\x0ca comment\0" + b"\xff\xff\xfe\0\x04zz"  # the second after padding
+    mention = b"\xff\xec\0\x10" + b"Exif\0\0" + exif(5)[:8]  # in a segment of another kind
+    return {
+        "JPEG, little-endian": lambda n: jpeg(n, "<"),
+        "JPEG, big-endian": lambda n: jpeg(n, ">"),
+        "JPEG, after other segments": lambda n: jpeg(n, ">", comment, mention),
+        "PNG": lambda n: saved(noise(), "PNG", exif=exif(n)),
+        "PNG, after the picture": late_png,
+        "PNG, animated": apng,
+        "WebP": webp,
+        "WebP, alpha": lambda n: webp(n, "RGBA", exact=True),
+        "WebP, animated": lambda n: webp(n, save_all=True, append_images=[noise()]),
+    }
+
+
+ORIENTED = oriented()
+
+
+@pytest.mark.parametrize("name", ORIENTED)
+def test_every_orientation_is_turned_upright(decode: Callable[..., Pixels], name: str) -> None:
+    for orientation in range(1, 9):
+        encoded = ORIENTED[name](orientation)
+        expected = shown(encoded)
+        assert expected.shape[:2] == ((WIDTH, HEIGHT) if orientation >= 5 else (HEIGHT, WIDTH))
+        np.testing.assert_allclose(decode(encoded), expected, atol=4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_crop_is_cut_out_of_the_picture_that_is_shown(orientation: int) -> None:
+    """Of JPEG the crop alone is decoded: its window turns with the pixels."""
+    upright = smooth(120, 200)
+    turned = saved(upright, "JPEG", quality=95)
+    data = b"Exif\0\0" + exif(orientation)
+    encoded = turned[:2] + b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data + turned[2:]
+    pixels = tf.constant(shown(encoded))
+    for channels in (3, 1):
+        for number in range(3):
+
+            def choose(shape: tf.Tensor, number: int = number) -> augmentation.Window:
+                scale = 0.2 + 0.1 * number
+                room = tf.cast(shape[:2], tf.float32) * scale - SIDE
+                return augmentation.Window(tf.constant(scale), room[0] * 0.9, room[1] * 0.2)
+
+            found = augmentation.decode_cut(encoded, choose, SIDE, channels).numpy()
+            expected = augmentation.cut(pixels, choose(tf.shape(pixels)), SIDE).numpy()
+            if channels == 1:
+                expected = expected @ np.array([[0.299], [0.587], [0.114]])
+            np.testing.assert_allclose(found, expected, atol=3)
+
+
+def test_exif_data_that_make_no_sense_turn_nothing(decode: Callable[..., Pixels]) -> None:
+    whole = saved(noise(), "PNG")
+    expected = decode(whole)
+    good = exif(6)
+    cases = {
+        "empty": b"",
+        "no such orientation": exif(9),
+        "zero": exif(0),
+        "no TIFF": b"II+\0" + good[4:],
+        "cut off": good[:20],
+        "directory beyond the end": good[:4] + b"\xff\xff\xff\x7f" + good[8:],
+        "more entries than there are": good[:8] + b"\xff\xff" + good[10:12],
+        "a value of another type": good[:24] + b"\4\0" + good[26:],
+    }
+    for name, data in cases.items():
+        encoded = whole[:33] + png_chunk(b"eXIf", data) + whole[33:]
+        np.testing.assert_array_equal(decode(encoded), expected, err_msg=name)
+
+
+def test_a_second_picture_behind_the_first_turns_nothing(decode: Callable[..., Pixels]) -> None:
+    """As phones append one for depth or motion, with Exif data of its own."""
+    whole = saved(smooth(), "JPEG", quality=95)
+    other = saved(smooth(), "JPEG", exif=exif(6))
+    np.testing.assert_array_equal(decode(whole + other), decode(whole))
+
+
+# Small pictures of animations
+
+
+def test_the_first_picture_may_be_smaller_than_the_animation(decode: Callable[..., Pixels]) -> None:
+    first = noise("P").crop((0, 0, 20, 10))
+    gif = bytearray(saved(first, "GIF"))
+    gif[6:10] = struct.pack("<HH", WIDTH, HEIGHT)
+    place = gif.index(b"\x2c\0\0\0\0")
+    gif[place + 1 : place + 5] = struct.pack("<HH", 5, 3)
+    expected = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    expected[3:13, 5:25] = np.asarray(first.convert("RGB"))
+    np.testing.assert_array_equal(decode(bytes(gif)), expected)
+
+    webp = saved(noise(), "WEBP", save_all=True, append_images=[noise()], lossless=True)
+    place = webp.index(b"ANMF") + 8
+    small = saved(first.convert("RGB"), "WEBP", lossless=True)[12:]
+    frame = bytes([4, 0, 0, 3, 0, 0, 19, 0, 0, 9, 0, 0, 50, 0, 0, 0]) + small
+    chunk = b"ANMF" + struct.pack("<I", len(frame)) + frame
+    inside = webp[8 : place - 8] + chunk + webp[place - 8 :]
+    expected = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    expected[6:16, 8:28] = np.asarray(first.convert("RGB"))
+    np.testing.assert_array_equal(
+        decode(b"RIFF" + struct.pack("<I", len(inside)) + inside), expected
+    )
+
+
+# What is refused
+
+OS2 = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 4, 1, 24) + bytes(99)
+REFUSED = {
+    b"": "is empty",
+    b"hello": "is none of JPEG, PNG, GIF, BMP and WebP",
+    b"\0\0\0\x18ftypheic" + bytes(50): "HEIC",
+    b"II*\0" + bytes(50): "is none of JPEG",
+    OS2: "is a BMP that is compressed, of 16 bits a pixel, or of OS/2",
+}
+
+
+@pytest.mark.parametrize("encoded", REFUSED)
+def test_other_files_are_refused_with_the_reason(
+    decode: Callable[..., Pixels], encoded: bytes
+) -> None:
+    assert REFUSED[encoded] in image_decoding.refusal(tf.constant(encoded)).numpy().decode()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=REFUSED[encoded]):
+        decode(encoded)
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(16, 0), (8, 1), (4, 2), (32, 3)])
+def test_bmp_that_would_look_otherwise_is_refused(
+    decode: Callable[..., Pixels], bits: int, compression: int
+) -> None:
+    bmp = bytearray(saved(noise(), "BMP"))
+    bmp[28:34] = struct.pack("<HI", bits, compression)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="convert it to PNG"):
+        decode(bytes(bmp))
+
+
+@pytest.mark.parametrize(
+    "name", ["JPEG", "PNG, RGB", "GIF", "BMP, P", "BMP, RGB", "WebP", "WebP, animated, RGB"]
+)
+def test_files_that_are_cut_off_are_errors(decode: Callable[..., Pixels], name: str) -> None:
+    whole = FILES[name]
+    for length in (20, 60, len(whole) // 2):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(whole[:length])
+
+
+@pytest.mark.parametrize("name", [*FILES, "none"])
+def test_files_are_known_alike_in_and_outside_the_graph(name: str) -> None:
+    """By the listing of folders, in Python, and by the decoder."""
+    encoded = FILES.get(name, b"no image")
+    known = kinds.kind(encoded[: kinds.HEADER_BYTES])
+    assert (known is None) == (name == "none")
+    assert (image_decoding.refusal(tf.constant(encoded)).numpy() == b"") == (known is not None)
+    if known:
+        assert name.startswith(known)

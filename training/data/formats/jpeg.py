@@ -1,0 +1,59 @@
+"""JPEG: where its Exif data are, and grey pictures of files in four colours."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from training.data.formats import colours, exif
+from training.data.formats.fields import apart, at, big, length, text
+
+DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
+APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE  # markers
+
+
+def exif_place(encoded: tf.Tensor) -> tf.Tensor:
+    """The place of the Exif data, int64; -1 if there are none among the segments of applications.
+
+    Those and comments stand ahead of everything that describes the picture, where the walk ends.
+    """
+    # Three files of five have JFIF's segment and then the tables, whose marker is 0xDB.
+    plain = (text(encoded, 2, 4) == b"\xff\xe0\0\x10") & (text(encoded, 20, 2) == b"\xff\xdb")
+    return tf.cond(plain, lambda: tf.constant(-1, tf.int64), lambda: _walk_to_exif(encoded))
+
+
+@apart
+def _walk_to_exif(encoded: tf.Tensor) -> tf.Tensor:
+    end = length(encoded)
+
+    def step(place: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        head = at(encoded, place, 4)  # 0xFF, the marker, the segment's length
+        marker = head[1]
+        ahead = ((marker >= APP0) & (marker <= APP15)) | (marker == COMMENT)
+        is_exif = (marker == APP1) & (text(encoded, place + 4, 6) == exif.PREFIX)
+        padding = marker == 0xFF
+        following = tf.where(padding, place + 1, place + 2 + big(head[2:]))
+        goes_on = (head[0] == 0xFF) & (ahead | padding)
+        return tf.where(goes_on, following, end), tf.where(goes_on & is_exif, place + 4, -1)
+
+    start = (tf.constant(2, tf.int64), tf.constant(-1, tf.int64))
+    return tf.while_loop(lambda place, found: (found < 0) & (place + 4 <= end), step, start)[1]
+
+
+def decoded(encoded: tf.Tensor, channels: int, box: tf.Tensor | None = None) -> tf.Tensor:
+    """As stored: uint8 (H, W, channels), of files in four colours (CMYK, YCCK) too.
+
+    Args:
+        encoded: The file.
+        channels: 3, or 1 for grey.
+        box: (4,) int32: top, left, height and width of the part to decode. Default: all of it.
+    """
+
+    def decode(wanted: int) -> tf.Tensor:
+        if box is None:
+            return tf.io.decode_jpeg(encoded, wanted, dct_method=DCT_METHOD)
+        return tf.image.decode_and_crop_jpeg(encoded, box, channels=wanted, dct_method=DCT_METHOD)
+
+    if channels == 3:
+        return decode(3)
+    in_four_colours = tf.image.extract_jpeg_shape(encoded)[2] == 4
+    return tf.cond(in_four_colours, lambda: colours.grey(decode(3)), lambda: decode(1))

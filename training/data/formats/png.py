@@ -1,0 +1,47 @@
+"""PNG: whether it is transparent, and where its Exif data are."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from training.data.formats.fields import at, big, contains, png_chunk
+
+WITH_ALPHA = (4, 6)  # colour types: grey and alpha, RGB and alpha
+
+
+def exif_place(encoded: tf.Tensor) -> tf.Tensor:
+    """The place of the Exif data, int64; -1 if there are none. They may come after the picture."""
+    return tf.cond(
+        contains(encoded, b"eXIf"),
+        lambda: png_chunk(encoded, b"eXIf"),
+        lambda: tf.constant(-1, tf.int64),
+    )
+
+
+def decoded(encoded: tf.Tensor) -> tf.Tensor:
+    """uint8 (H, W, 3), or (H, W, 4) if there is transparency; of 16 bits the upper 8.
+
+    Of an animated PNG, the picture that programs without animation show.
+    """
+    colour_type = at(encoded, 25, 1)[0]
+    transparent = tf.reduce_any(colour_type == WITH_ALPHA)
+    transparent |= png_chunk(encoded, b"tRNS", before=b"IDAT") >= 0
+    # Four channels of a picture without transparency have an alpha of 1, 3 or 15 where a pixel has
+    # 1, 2 or 4 bits (TensorFlow 2.21).
+    few_grey = (colour_type == 0) & (at(encoded, 24, 1)[0] < 8)
+    return tf.case(
+        [
+            (transparent & few_grey, lambda: _grey_of_few_bits(encoded)),
+            (transparent, lambda: tf.io.decode_png(encoded, 4)),
+        ],
+        default=lambda: tf.io.decode_png(encoded, 3),
+    )
+
+
+def _grey_of_few_bits(encoded: tf.Tensor) -> tf.Tensor:
+    """Of 1, 2 or 4 bits a pixel, one value of which TensorFlow does not make transparent."""
+    bits = at(encoded, 24, 1)[0]
+    value = big(at(encoded, png_chunk(encoded, b"tRNS"), 2)) * 255 // (2**bits - 1)
+    grey = tf.io.decode_png(encoded, 1)
+    alpha = tf.where(tf.cast(grey, tf.int64) == value, tf.zeros_like(grey), 255)
+    return tf.concat((grey, grey, grey, alpha), axis=-1)

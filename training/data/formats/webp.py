@@ -1,0 +1,49 @@
+"""WebP: the first picture of an animation, and where the Exif data are."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from training.data.formats import colours
+from training.data.formats.fields import at, contains, little, riff_chunk, text, written
+
+ANIMATION, ALPHA = 0x02, 0x10  # flags of the extended format
+
+
+def exif_place(encoded: tf.Tensor) -> tf.Tensor:
+    """The place of the Exif data, int64; -1 if there are none."""
+    return tf.cond(
+        contains(encoded, b"EXIF"),
+        lambda: riff_chunk(encoded, b"EXIF"),
+        lambda: tf.constant(-1, tf.int64),
+    )
+
+
+def decoded(encoded: tf.Tensor) -> tf.Tensor:
+    """uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
+    extended = text(encoded, 12, 4) == b"VP8X"
+    animated = extended & (at(encoded, 20, 1)[0] // ANIMATION % 2 == 1)
+    # No animation may reach TensorFlow 2.21: it writes beyond the end of its memory.
+    return tf.cond(animated, lambda: _first_picture(encoded), lambda: _still(encoded))
+
+
+def _still(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(tf.raw_ops.DecodeWebP(contents=encoded)[0], (None, None, None))
+
+
+def _first_picture(encoded: tf.Tensor) -> tf.Tensor:
+    """The first picture, decoded as a file of its own, in white up to the animation's edge."""
+    frame = riff_chunk(encoded, b"ANMF")
+    size = little(at(encoded, frame - 4, 4))
+    picture = text(encoded, frame + 16, size - 16)
+    extent = text(encoded, frame + 6, 6)  # width - 1 and height - 1
+    header = tf.strings.join([b"WEBPVP8X\x0a\0\0\0", bytes([ALPHA, 0, 0, 0]), extent])
+    total = tf.cast(tf.strings.length(header) + tf.strings.length(picture), tf.int64)
+    image = colours.over_white(
+        _still(tf.strings.join([b"RIFF", written(total, 4), header, picture]))
+    )
+    left, top = (2 * little(at(encoded, frame + i, 3)) for i in (0, 3))
+    width, height = (1 + little(at(encoded, i, 3)) for i in (24, 27))
+    rows, columns, _ = tf.unstack(tf.shape(image, tf.int64))
+    around = ((top, height - top - rows), (left, width - left - columns), (0, 0))
+    return tf.pad(image, around, constant_values=255)

@@ -1,0 +1,131 @@
+"""The one decoder of training, evaluation, inspection, export and serving: what a viewer shows.
+
+It turns the picture as its Exif data say, shows transparent pixels over white, takes the first
+picture of an animation, and refuses what it cannot show so; docs/images.md has the limits.
+Everything happens in the graph, since exported models hold it too.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from training.data.formats import bmp, colours, exif, gif, jpeg, png, webp
+from training.data.formats.fields import apart, text
+from training.data.formats.kinds import READ_FORMATS
+
+
+def decode(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
+    """The whole picture.
+
+    Args:
+        encoded: The bytes of an image file, a scalar string.
+        channels: 3, or 1 for grey (ITU-R BT.601).
+
+    Returns:
+        uint8 (H, W, channels).
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the file is damaged or refused; see `refusal`.
+    """
+
+    def from_jpeg() -> tf.Tensor:
+        return exif.turned(jpeg.decoded(encoded, channels), jpeg_orientation(encoded))
+
+    return tf.cond(
+        tf.io.is_jpeg(encoded), from_jpeg, lambda: decode_other_than_jpeg(encoded, channels)
+    )
+
+
+displayed_shape = exif.displayed_extent
+
+
+def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """The orientation, 1..8, of a JPEG file: int64."""
+    return exif.orientation(encoded, jpeg.exif_place(tf.convert_to_tensor(encoded)))
+
+
+def decode_jpeg_box(
+    encoded: tf.Tensor, box: tf.Tensor, displayed: tf.Tensor, turn: tf.Tensor, channels: int
+) -> tf.Tensor:
+    """A part of a JPEG picture, without decoding much more of it.
+
+    Args:
+        encoded: The file.
+        box: (4,) int32: top, left, height and width of the part, in the picture that is shown.
+        displayed: (2,) int32: height and width of that picture.
+        turn: Its orientation.
+        channels: 3, or 1 for grey.
+
+    Returns:
+        uint8 (height, width, channels).
+    """
+    stored = exif.stored_box(box, displayed, turn)
+    return exif.turned(jpeg.decoded(encoded, channels, stored), turn)
+
+
+def decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """As `decode`, of any format but JPEG."""
+    image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
+    return tf.ensure_shape(image, (None, None, channels))
+
+
+@apart
+def _decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    reason = refusal(encoded)
+    shown = tf.debugging.Assert(reason == "", [tf.strings.join(["the image ", reason])])
+    with tf.control_dependencies([shown]):
+        encoded = tf.identity(encoded)
+    is_bmp, is_gif, is_webp = (begins(encoded) for begins in (_is_bmp, _is_gif, _is_webp))
+    image = tf.case(
+        [
+            (is_bmp, lambda: colours.over_white(bmp.decoded(encoded))),
+            (is_gif, lambda: gif.decoded(encoded)),
+            (is_webp, lambda: _upright(webp.decoded(encoded), encoded, webp.exif_place(encoded))),
+        ],
+        default=lambda: _upright(png.decoded(encoded), encoded, png.exif_place(encoded)),
+    )
+    image = tf.ensure_shape(image, (None, None, 3))
+    return image if channels == 3 else colours.grey(image)
+
+
+def _upright(image: tf.Tensor, encoded: tf.Tensor, exif_place: tf.Tensor) -> tf.Tensor:
+    return exif.turned(colours.over_white(image), exif.orientation(encoded, exif_place))
+
+
+def refusal(encoded: tf.Tensor) -> tf.Tensor:
+    """Why a file's kind is not read, a scalar string such as "is empty"; "" if it is read.
+
+    A file of a kind that is read may still be damaged.
+    """
+    brand = text(encoded, 4, 8)
+    known = tf.io.is_jpeg(encoded) | _is_png(encoded) | _is_gif(encoded) | _is_webp(encoded)
+    return tf.case(
+        [
+            (known, lambda: tf.constant("")),
+            (_is_bmp(encoded), lambda: bmp.refusal(encoded)),
+            (encoded == b"", lambda: tf.constant("is empty")),
+            (
+                text(brand, 0, 4) == b"ftyp",
+                lambda: tf.constant(
+                    f"is HEIC, AVIF or a film: convert it to one of {READ_FORMATS}"
+                ),
+            ),
+        ],
+        default=lambda: tf.constant(f"is none of {READ_FORMATS}"),
+    )
+
+
+def _is_png(encoded: tf.Tensor) -> tf.Tensor:
+    return text(encoded, 0, 8) == b"\x89PNG\r\n\x1a\n"
+
+
+def _is_gif(encoded: tf.Tensor) -> tf.Tensor:
+    return (text(encoded, 0, 6) == b"GIF87a") | (text(encoded, 0, 6) == b"GIF89a")
+
+
+def _is_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    return text(encoded, 0, 2) == b"BM"
+
+
+def _is_webp(encoded: tf.Tensor) -> tf.Tensor:
+    return (text(encoded, 0, 4) == b"RIFF") & (text(encoded, 8, 4) == b"WEBP")
