@@ -176,7 +176,8 @@ def twins(row: PublishedWeights) -> dict[str, Architecture]:
     """The net of these weights, and its plain twin where that has such weights too."""
     nets = {"residual": ARCHITECTURES[row.network]}
     plain = row.network.replace("resnet", "plain")
-    if any(twin.name == row.name for twin in keras_resnet.weights.list_published(plain)):
+    published = keras_resnet.weights.list_published()
+    if any((twin.network, twin.name) == (plain, row.name) for twin in published):
         nets["plain"] = ARCHITECTURES[plain]
     else:
         print(f"{row.network} alone: no weights {row.name!r} are published of a plain twin.")

@@ -231,10 +231,9 @@ def draw(
 def nets(network: str) -> dict[str, Architecture]:
     """The residual net and, where it has published weights too, its plain twin."""
     names = {"residual": network, "plain": network.replace("resnet", "plain")}
+    published = {one.network for one in keras_resnet.weights.list_published()}
     return {
-        net: keras_resnet.ARCHITECTURES[name]
-        for net, name in names.items()
-        if keras_resnet.weights.list_published(name)
+        net: keras_resnet.ARCHITECTURES[name] for net, name in names.items() if name in published
     }
 
 

@@ -20,8 +20,8 @@ Args:
     include_top: Whether to end in global average pooling and the classifier.
     weights: `None` for random weights, drawn as in He et al. 2015; a published name,
         which `keras_resnet.weights.list_published(network)` lists; or the path of a file:
-        `.weights.h5`, `.keras`, keras.applications' `.h5`, `.safetensors` or a PyTorch state dict
-        in `.pth` or `.th`. Default: {weights}.
+        `.weights.h5`, `.keras`, `.h5`, `.safetensors` or a PyTorch checkpoint such as `.pth`.
+        Layers of the user's own are left out, and named in the log. Default: {weights}.
     input_tensor: A Keras tensor to build upon, instead of a new input.
     input_shape: (H, W, C) without the batch; H and W at least {smallest} pixels, or `None`.
         Default: ({size}, {size}, 3); without a top (None, None, 3).

@@ -9,8 +9,8 @@ from keras_resnet.analysis.cost import multiply_adds, parameters
 from keras_resnet.analysis.features import Neighbours, features, nearest
 from keras_resnet.analysis.gradcam import ClassActivation, grad_cam
 from keras_resnet.analysis.gradients import GradientNorms, gradient_norms
-from keras_resnet.analysis.graph import walk
 from keras_resnet.analysis.responses import Responses, layer_responses
+from keras_resnet.scan.visitor import walk
 
 __all__ = [
     "ClassActivation",

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnet.analysis import graph
 from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import WrittenOut, written_out
 
 
 class GradientNorms(NamedTuple):
@@ -42,9 +43,10 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             f"labels are {len(images)} classes from 0 to {head.units - 1}; given shape "
             f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
         )
-    kernels = [one for one in _kernels(model) if one[0].trainable]
-    if not kernels:
+    seen_layers = [one for one in _with_kernels(model) if one.variable("kernel").trainable]
+    if not seen_layers:
         raise ValueError(f"{model.name} has no trainable kernel.")
+    kernels = list({id(k): k for k in (one.variable("kernel") for one in seen_layers)}.values())
     x = graph.images_of(model, images)
 
     def loss(values: list[Any]) -> Any:
@@ -55,8 +57,8 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
                 seen["features"] = inputs[0]
             return outputs
 
-        given = [(kernel, value) for (kernel, _), value in zip(kernels, values, strict=True)]
-        with keras.StatelessScope(given):  # in which moving statistics stay, too
+        given = list(zip(kernels, values, strict=True))
+        with keras.StatelessScope(given):  # the scope keeps moving statistics from changing, too
             graph.run(model, x, tap, _batch_norm_in_training, block_by_block=False)
             scores = keras.ops.matmul(seen["features"], head.kernel)
             if head.use_bias:
@@ -65,16 +67,17 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             keras.ops.sparse_categorical_crossentropy(labels, scores, from_logits=True)
         )
 
-    names: list[str] = []
-    norms: list[float] = []
-    found = graph.gradient(loss, [kernel.value for kernel, _ in kernels])
-    for (_, of_kernel), gradient in zip(kernels, found, strict=True):
-        array = np.asarray(keras.ops.convert_to_numpy(gradient), np.float64)
-        names += of_kernel
-        norms += np.linalg.norm(array.reshape(len(of_kernel), -1), axis=1).tolist()
-    order = {name: place for place, name in enumerate(_layer_order(model))}
-    places = np.argsort([order[name] for name in names])
-    return GradientNorms(tuple(names[i] for i in places), np.array(norms)[places])
+    found = graph.gradient(loss, [kernel.value for kernel in kernels])
+    arrays = {
+        id(kernel): np.asarray(keras.ops.convert_to_numpy(one), np.float64)
+        for kernel, one in zip(kernels, found, strict=True)
+    }
+    gradients = [arrays[id(one.variable("kernel"))] for one in seen_layers]
+    norms = [
+        np.linalg.norm(gradient if one.loop is None else gradient[one.block])
+        for one, gradient in zip(seen_layers, gradients, strict=True)
+    ]
+    return GradientNorms(tuple(one.name for one in seen_layers), np.array(norms))
 
 
 def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -84,29 +87,13 @@ def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[
     return graph.at_inference(operation, args, kwargs)
 
 
-def _kernels(model: keras.Model) -> Iterator[tuple[Any, list[str]]]:
-    """Yields each kernel with its layer's name; a scan's stacked kernels have several names."""
-    for layer in graph.walk(model):
-        if isinstance(layer, ScannedBlocks):
-            named = zip(layer.block.variables, layer.stacks, strict=True)
-            for (name, _), stack in named:
-                if name.endswith("/kernel"):
-                    ending = name.removesuffix("/kernel")
-                    yield stack, [f"{block}_{ending}" for block in layer.block_names()]
-        elif getattr(layer, "kernel", None) is not None:
-            yield layer.kernel, [layer.name]
-        elif any(hasattr(inner, "kernel") for inner in graph.layers_inside(layer)):
+def _with_kernels(model: keras.Model) -> Iterator[WrittenOut]:
+    """Yields the layers with a kernel in order, those of a loop for each of its blocks."""
+    for one in written_out(model):
+        if one.variable("kernel") is not None:
+            yield one
+        elif any(hasattr(inner, "kernel") for inner in graph.layers_inside(one.layer)):
             raise ValueError(
-                f"{layer.name} ({type(layer).__name__}) has layers inside it, whose gradients "
+                f"{one.name} ({type(one.layer).__name__}) has layers inside it, whose gradients "
                 "gradient_norms cannot name."
             )
-
-
-def _layer_order(model: keras.Model) -> Iterator[str]:
-    """Yields the layers' names from input to output, block by block in `ScannedBlocks`."""
-    for layer in graph.walk(model):
-        if isinstance(layer, ScannedBlocks):
-            endings = [ending for ending, _ in layer.block.named_layers]
-            yield from (f"{block}_{ending}" for block in layer.block_names() for ending in endings)
-        else:
-            yield layer.name

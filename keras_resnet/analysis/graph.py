@@ -29,15 +29,6 @@ class Step(NamedTuple):
     operation: Any  # in it: the nested model with the next step, or the classifier
 
 
-def walk(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model in order, those of a nested model in that model's place."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from walk(layer)
-        else:
-            yield layer
-
-
 def is_graph(operation: Any) -> bool:
     """Whether an operation is a functional model, or a `Sequential` model that is built."""
     graph = operation._functional if isinstance(operation, keras.Sequential) else operation

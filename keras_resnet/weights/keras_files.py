@@ -1,13 +1,14 @@
 """Reads the arrays of Keras's weight files by layer name; no configuration is ever run.
 
-Three layouts: `.weights.h5`, the same inside a `.keras` archive, and the older `.h5` of
-keras.applications. Keras would assign array by array and stop half-way at the first that does not
-fit; read beforehand, they can all be checked before a model is touched.
+There are three layouts: `.weights.h5`, the same inside a `.keras` archive, and the older `.h5`.
+Keras would assign array by array and stop half-way at the first that does not fit. Read beforehand,
+all arrays can be checked before a model is changed.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -17,10 +18,16 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.weights.errors import UnsuitableFileError
+from keras_resnet.weights.names import OURS
+
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # Float numbers hardly compress; a member that claims more than this is a zip bomb.
 LARGEST_EXPANSION = 4
 LARGEST_CONFIGURATION = 50_000_000  # bytes
+CONFIGURATION = "model_config"  # an attribute of older .h5 files
+LAYER_NAMES = "layer_names"  # the same
+TRAINING_STATE = ("optimizer", "optimizer_weights")
 HEAP = b"GCOL\x01"  # signature and version of an HDF5 global heap collection
 SMALLEST_HEAP = 4096  # bytes
 # The order in which a layer's variables are written, by their number.
@@ -34,8 +41,11 @@ VARIABLES = {
 def read(path: str) -> dict[str, np.ndarray]:
     """The arrays of a `.weights.h5`, `.keras` or `.h5` file, as `{"conv1_bn/gamma": (64,)}`.
 
+    Layers of nested models have their own names; a user's own layers that share a name are read
+    once.
+
     Raises:
-        ValueError: If the file is none of these, or is damaged.
+        ValueError: If the file is of another kind, is damaged, or holds several networks.
         OSError: If it cannot be read.
     """
     if not path.endswith(".keras"):
@@ -49,52 +59,77 @@ def read(path: str) -> dict[str, np.ndarray]:
 
 
 def strides(path: str, layer: str) -> tuple[int, ...] | None:
-    """The strides of a layer in a `.keras` file's configuration, if it has such a layer.
+    """The strides of a layer in a file's configuration, if it has one with such a layer.
 
-    The configuration is searched as JSON; nothing is built from it.
+    `.keras` files have a configuration, and so have `.h5` files that hold a whole model. It is
+    searched as JSON; nothing is built from it.
     """
+    configuration = _archives_configuration if path.endswith(".keras") else _hdf5_configuration
+    found: list[tuple[int, ...]] = []
+
+    def look(entry: dict[str, Any]) -> dict[str, Any]:
+        if entry.get("name") == layer and "strides" in entry:
+            found.append(tuple(entry["strides"]))
+        return entry
+
+    json.loads(configuration(path), object_hook=look)
+    return found[0] if found else None
+
+
+def _archives_configuration(path: str) -> bytes:
     size = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
         # JSON compresses well, but ResNet-1202's takes 4 MB only.
         if archive.getinfo("config.json").file_size > max(size, LARGEST_CONFIGURATION):
             raise ValueError("its config.json is far larger than the file")
-        found: list[tuple[int, ...]] = []
+        return archive.read("config.json")
 
-        def look(entry: dict[str, Any]) -> dict[str, Any]:
-            if entry.get("name") == layer and "strides" in entry:
-                found.append(tuple(entry["strides"]))
-            return entry
 
-        json.loads(archive.read("config.json"), object_hook=look)
-    return found[0] if found else None
+def _hdf5_configuration(path: str) -> str:
+    import h5py  # type: ignore[import-untyped]  # slow to import, and only needed here
+
+    with open(path, "rb") as file:
+        content = file.read()
+    _check_heaps(content)
+    with h5py.File(io.BytesIO(content), "r") as root:
+        return _texts(root, CONFIGURATION)[0] if CONFIGURATION in root.attrs else "{}"
 
 
 def _read_hdf5(content: bytes) -> dict[str, np.ndarray]:
-    import h5py  # type: ignore[import-untyped]  # slow to import, and only needed here
+    import h5py
 
     _check_heaps(content)
     arrays: dict[str, np.ndarray] = {}
     total = 0
     with h5py.File(io.BytesIO(content), "r") as root:
         older = root.get("model_weights", root)
-        layers = _older_layers(older) if "layer_names" in older.attrs else _layers(root)
-        for layer, datasets in layers:
-            names = VARIABLES.get(len(datasets))
-            if names is None:
-                raise ValueError(f"the layer {layer!r} has {len(datasets)} arrays")
-            for name, dataset in zip(names, datasets, strict=True):
+        is_older = LAYER_NAMES in older.attrs or f"{LAYER_NAMES}0" in older.attrs
+        layers = list(_older_layers(older) if is_older else _layers(root, set()))
+        if layers and all(layer is None for layer, _ in layers):
+            raise UnsuitableFileError(
+                "its layers have no names; load it with Keras >= 3.15 and save it again"
+            )
+        for layer, variables in ((layer, found) for layer, found in layers if layer is not None):
+            for name, dataset in variables.items():
                 key = f"{layer}/{name}"
                 if key in arrays:
-                    raise ValueError(f"the array {key!r} occurs twice")
+                    if OURS.fullmatch(layer) is None:
+                        continue
+                    raise UnsuitableFileError(
+                        f"it holds several networks: the array {key!r} occurs twice"
+                    )
                 # External and virtual datasets would read other files of the machine.
                 if not hasattr(dataset, "dtype") or dataset.external or dataset.is_virtual:
                     raise ValueError(f"the array {key!r} is not stored in the file itself")
-                if dataset.dtype.kind not in "fiu":
-                    raise ValueError(f"the array {key!r} holds no numbers")
                 total += dataset.nbytes
                 if total > len(content):
                     raise ValueError(f"{key!r}, shape {dataset.shape}, is larger than the file")
-                arrays[key] = np.asarray(dataset)
+                if dataset.dtype.kind in "fiub":
+                    arrays[key] = np.asarray(dataset)
+                elif OURS.fullmatch(layer):
+                    raise UnsuitableFileError(
+                        f"the array {key!r} is of type {dataset.dtype}, which is not read"
+                    )
     return arrays
 
 
@@ -132,31 +167,59 @@ def _child(group: Any, name: str) -> Any:
     return group[name]
 
 
-def _layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Layers of a `.weights.h5` file: groups `.../layers/<class>/vars/<number>`, however nested.
+def _layers(group: Any, seen: set[Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yields the layers of a `.weights.h5` file, however nested, with their datasets by name.
 
-    A layer's own name is an attribute of its `vars`. What lies outside `layers`, such as an
-    optimizer's state, is left where it is.
+    A layer is a group that has a group `vars` of numbered datasets, with the layer's own name as
+    an attribute; random seeds have no name. What belongs to an optimizer is not read.
     """
-    for name in _child(group, "layers"):
-        layer = _child(_child(group, "layers"), name)
-        if "layers" in layer:  # a nested model
-            yield from _layers(layer)
-        elif "vars" in layer and len(layer["vars"]):
-            variables = _child(layer, "vars")
-            if "name" not in variables.attrs:
-                raise ValueError("its layers have no names; save it again with Keras >= 3.15")
-            numbers = [str(number) for number in range(len(variables))]
-            yield _texts(variables, "name")[0], [_child(variables, number) for number in numbers]
+    import h5py
+
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:  # as no Keras writes; many such links would take for ever to follow
+        raise ValueError(f"its group {group.name!r} is linked twice")
+    seen.add(address)
+    for name in group:
+        child = _child(group, name)
+        if name == "vars" and len(child):
+            layer = _texts(child, "name")[0] if "name" in child.attrs else None
+            datasets = [_child(child, str(number)) for number in range(len(child))]
+            yield layer, dict(zip(_variables(layer, len(datasets)), datasets, strict=True))
+        elif name not in ("vars", *TRAINING_STATE) and isinstance(child, h5py.Group):
+            yield from _layers(child, seen)
 
 
-def _older_layers(group: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Layers of an older `.h5` file: names in attributes, datasets at `<layer>/<weight name>`."""
-    for name in _texts(group, "layer_names"):
+def _older_layers(group: Any) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yields the layers of an older `.h5` file, those of nested models too.
+
+    Names stand in attributes, and datasets at `<layer>/<weight name>`. A nested model stands there
+    as one layer; its weights are called by the layers inside, as in `conv1_bn/gamma`.
+    """
+    for name in _texts(group, LAYER_NAMES):
         layer = _child(group, name)
         weights = _texts(layer, "weight_names")
-        if weights:
-            yield name, [_nested_child(layer, weight) for weight in weights]
+        datasets = [_nested_child(layer, weight) for weight in weights]
+        parents = [weight.split("/")[:-1] for weight in weights]
+        if all(parent == parents[0] for parent in parents):
+            if weights:
+                yield name, dict(zip(_variables(name, len(weights)), datasets, strict=True))
+            continue
+        inner: dict[str, dict[str, Any]] = {}
+        for weight, parent, dataset in zip(weights, parents, datasets, strict=True):
+            variable = weight.rpartition("/")[2].partition(":")[0]
+            inner.setdefault(parent[-1] if parent else name, {})[variable] = dataset
+        yield from inner.items()
+
+
+def _variables(layer: str | None, count: int) -> tuple[str, ...]:
+    """The names of a layer's variables, of which files have only the order."""
+    if count in VARIABLES:
+        return VARIABLES[count]
+    if layer is not None and OURS.fullmatch(layer):
+        raise UnsuitableFileError(
+            f"its layer {layer!r} has {count} arrays; that of a ResNet has 1, 2 or 4"
+        )
+    return tuple(map(str, range(count)))
 
 
 def _nested_child(group: Any, path: str) -> Any:
@@ -166,6 +229,20 @@ def _nested_child(group: Any, path: str) -> Any:
 
 
 def _texts(group: Any, attribute: str) -> list[str]:
+    """The texts of an attribute; Keras divides one above 64 KB into `layer_names0` and so on."""
+    if attribute in group.attrs:
+        return _texts_of_one(group, attribute)
+    texts = []
+    for number in itertools.count():
+        if f"{attribute}{number}" not in group.attrs:
+            break
+        texts += _texts_of_one(group, f"{attribute}{number}")
+    if not texts:
+        raise ValueError(f"its attribute {attribute!r} is missing")
+    return texts
+
+
+def _texts_of_one(group: Any, attribute: str) -> list[str]:
     """The texts of an attribute; one of a damaged type would make HDF5 read anywhere."""
     import h5py
 

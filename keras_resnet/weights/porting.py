@@ -1,85 +1,88 @@
-"""Other checkpoints' arrays <-> arrays by our own names and shapes, which `transfer` assigns."""
+"""Conversion between the arrays of other checkpoints and arrays by our names and shapes.
+
+Arrays are named `{"conv2_block1_1_conv/kernel": (kh, kw, in, out), ...}`. Arrays of layers that a
+ResNet does not have, such as a user's own top, keep their names; `transfer.assign` leaves them out
+and says so.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 
-from keras_resnet import analysis, blocks
-from keras_resnet.weights.transfer import LAYERS, TOP, arrays_of
+from keras_resnet import blocks
+from keras_resnet.scan.visitor import walk
+from keras_resnet.weights.errors import UnsuitableFileError
+from keras_resnet.weights.names import (
+    OTHER_NETWORKS,
+    OTHER_TORCH_NETWORKS,
+    OURS,
+    SCANNED,
+    TOP,
+    TORCH_UNUSED,
+    TORCH_VARIABLES,
+    old_keras_layers,
+    torch_layer,
+    torch_prefix,
+    torchvision_layer,
+)
+from keras_resnet.weights.transfer import arrays_of
 
 V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
 METADATA_VERSION = "keras_resnet.version"  # in the header of our .safetensors files
 
 KERAS_APPLICATIONS_EPSILON = 1.001e-5  # of its batch norms, in keras.applications' resnet.py
-
-# PyTorch's names, as torchvision, timm and the usual CIFAR-10 code have them.
-TORCH_LAYERS = (
-    # theirs                                            ours
-    (r"conv1",                                          r"conv1_conv"),
-    (r"bn1",                                            r"conv1_bn"),
-    (r"layer(\d+)\.(\d+)\.(conv|bn)(\d)",               r"conv{stage}_block{block}_\4_\3"),
-    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.0",  r"conv{stage}_block{block}_0_conv"),
-    (r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\.1",  r"conv{stage}_block{block}_0_bn"),
-    (r"fc|linear",                                      r"predictions"),
-)  # fmt: skip
-TORCH_VARIABLES = {
-    "bn": {
-        "weight": "gamma",
-        "bias": "beta",
-        "running_mean": "moving_mean",
-        "running_var": "moving_variance",
-    },
-    "kernel": {"weight": "kernel", "bias": "bias"},
-}
-# A counter of training steps, which a batch norm with a fixed momentum never uses.
-TORCH_UNUSED = "num_batches_tracked"
+OLD_KERAS_EPSILON = 1e-3  # Keras's default, which keras-applications' resnet50.py kept
 
 
 def from_torch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A PyTorch state dict's arrays by our names, kernels in Keras's order.
 
     Takes the layout of torchvision and timm (`layer1.0.downsample.0`, `fc`) and that of CIFAR-10
-    code (`layer1.0.shortcut.0`, `linear`), both with or without a `module.` in front.
+    code (`layer1.0.shortcut.0`, `linear`), behind any prefix such as `module.`, `_orig_mod.`,
+    `model.` or `backbone.`. Arrays outside the network keep their names.
 
     Raises:
-        ValueError: If an array has no place in a ResNet.
+        ValueError: If the arrays are those of no ResNet, of several, or of a relative of it.
     """
-    parallel = all(name.startswith("module.") for name in arrays)  # saved from DataParallel
+    prefix = torch_prefix(arrays)
     ported = {}
     for full_name, array in arrays.items():
-        layer, _, variable = full_name.removeprefix("module." if parallel else "").rpartition(".")
+        name = full_name.removeprefix(prefix)
+        layer, _, variable = name.rpartition(".")
         if variable == TORCH_UNUSED:
             continue
-        ours = _torch_layer(layer)
+        ours = torch_layer(layer) if full_name.startswith(prefix) else None
         variables = TORCH_VARIABLES["bn" if ours and ours.endswith("_bn") else "kernel"]
-        if ours is None or variable not in variables:
-            raise ValueError(f"the array {full_name!r} has no place in a ResNet")
-        key = f"{ours}/{variables[variable]}"
+        if ours is not None and variable in variables:
+            key, array = f"{ours}/{variables[variable]}", _swap_kernel_axes(array, to_torch=False)
+        elif full_name.startswith(prefix) and OTHER_TORCH_NETWORKS.fullmatch(name):
+            raise UnsuitableFileError(f"the array {full_name!r} has no place in a ResNet")
+        else:
+            key = full_name
         if key in ported:
-            raise ValueError(f"the array {full_name!r} occurs twice, under two names")
-        ported[key] = _swap_kernel_axes(array, to_torch=False)
+            raise UnsuitableFileError(f"the array {full_name!r} occurs twice, under two names")
+        ported[key] = array
     return _fold_biases(ported)
 
 
 def to_torchvision(model: keras.Model) -> dict[str, np.ndarray]:
-    """The model's arrays under torchvision's names, in PyTorch's order (out, in, kh, kw).
+    """Copies of the model's arrays under torchvision's names, in PyTorch's order (out, in, kh, kw).
 
     `load_state_dict` of torchvision's net of that depth takes them, if the model has stride
-    `version="v1.5"` and shortcut `"B"` as torchvision has; of CIFAR-10 code with option A too,
-    where the top is called `fc`. Arrays are copies.
+    `version="v1.5"` and shortcut `"B"` as torchvision has; so does CIFAR-10 code with option A
+    whose top is called `fc`.
     """
     torch_arrays = {}
     for key, array in arrays_of(model).items():
         layer, _, name = key.partition("/")
         kind = "bn" if layer.endswith("_bn") else "kernel"
         theirs = {ours: torch for torch, ours in TORCH_VARIABLES[kind].items()}[name]
-        place = _torchvision_layer(layer)
+        place = torchvision_layer(layer)
         torch_arrays[f"{place}.{theirs}"] = _swap_kernel_axes(array, to_torch=True)
         if name == "moving_variance":
             torch_arrays[f"{place}.{TORCH_UNUSED}"] = np.array(0, np.int64)
@@ -110,52 +113,91 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 def version(model: keras.Model) -> str:
     """Where the stages of a built model stride: `"v1"` or `"v1.5"`, read off its layers."""
-    second = [layer for layer in analysis.walk(model) if layer.name == V1_5_STRIDES_IN]
+    second = [layer for layer in walk(model) if layer.name == V1_5_STRIDES_IN]
     return "v1.5" if second and second[0].strides == (2, 2) else "v1"
+
+
+def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A Keras file's arrays by our names, biases folded away.
+
+    Takes this package's files, keras.applications' and those of older Keras, whose layers have
+    other names. Where convolutions have biases, batch norms have another epsilon too: subtracting
+    the bias from the moving mean, and adding the difference of the epsilons to the moving
+    variance, gives the same function without. Arrays outside the network keep their names.
+
+    Args:
+        arrays: By layer, `{"conv1_bn/gamma": (64,), ...}`.
+
+    Raises:
+        ValueError: If the arrays are those of no ResNet, or of a relative of it.
+    """
+    layers = list(dict.fromkeys(key.partition("/")[0] for key in arrays))
+    old = old_keras_layers(layers)
+    _refuse_other_networks([layer for layer in layers if layer not in old])
+    epsilon = OLD_KERAS_EPSILON if "conv1" in old else KERAS_APPLICATIONS_EPSILON
+    return _with_our_batch_norm(_renamed(arrays, old), epsilon)
 
 
 def from_keras_applications(
     arrays: Mapping[str, np.ndarray], blocks_per_stage: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """keras.applications' arrays by our names, biases folded away.
+    """The arrays of a file that keras.applications published, by our names, biases folded away.
 
-    Its convolutions have biases and its batch norms another epsilon: subtracting the bias from
-    the moving mean, and adding the difference of the epsilons to the moving variance, gives the
-    same function without. Arrays whose convolutions have no bias are ours already.
+    keras.applications itself goes by the order of the layers, whatever the file calls them; so
+    does this function where the names say nothing.
 
     Args:
         arrays: By layer, in the order of the file.
-        blocks_per_stage: Blocks in each stage, for files whose layers have other names than ours:
-            their order is keras.applications', which itself goes by order alone.
+        blocks_per_stage: Number of blocks in each stage.
 
     Raises:
         ValueError: If the arrays are not those of such a net.
     """
-    layers = dict.fromkeys(key.partition("/")[0] for key in arrays)
-    if not all(LAYERS.fullmatch(layer) for layer in layers):
-        expected = list(_keras_applications_order(blocks_per_stage))
-        if len(layers) not in (len(expected), len(expected) - 1):
-            strange = next(layer for layer in layers if not LAYERS.fullmatch(layer))
-            raise ValueError(
-                f"the layer {strange!r} is none of ours, and its {len(layers)} layers are not the "
-                f"{len(expected)} of keras.applications"
+    layers = list(dict.fromkeys(key.partition("/")[0] for key in arrays))
+    if any(OURS.fullmatch(layer) for layer in layers) or old_keras_layers(layers):
+        return from_keras(arrays)
+    expected = list(_keras_applications_order(blocks_per_stage))
+    if len(layers) not in (len(expected), len(expected) - 1):
+        raise UnsuitableFileError(
+            f"its {len(layers)} layers are not the {len(expected)} of keras.applications"
+        )
+    order = dict(zip(layers, expected, strict=False))  # without a top the last name is left over
+    return _with_our_batch_norm(_renamed(arrays, order), KERAS_APPLICATIONS_EPSILON)
+
+
+def _refuse_other_networks(layers: Sequence[str]) -> None:
+    for layer in layers:
+        if SCANNED.fullmatch(layer):
+            raise UnsuitableFileError(
+                f"its layer {layer!r} holds the stacked weights of several blocks: build the net "
+                "with scan=True, call its load_weights, and take the weights to another net with "
+                "keras_resnet.copy_weights"
             )
-        names = dict(zip(layers, expected, strict=False))  # without a top it is the last missing
+        if OTHER_NETWORKS.fullmatch(layer) and not OURS.fullmatch(layer):
+            raise UnsuitableFileError(f"its layer {layer!r} has no place in a ResNet")
+
+
+def _renamed(arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    renamed = {}
+    for key, array in arrays.items():
+        layer, slash, name = key.partition("/")
+        renamed[f"{names.get(layer, layer)}{slash}{name}"] = array
+    return renamed
+
+
+def _with_our_batch_norm(arrays: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
+    """Folds biases and another epsilon away, if the convolutions have biases."""
+    if any(_is_convolutions_bias(key) for key in arrays):
+        difference = np.float32(epsilon - blocks.BN_EPSILON)
         arrays = {
-            f"{names[layer]}/{name}": array
-            for (layer, _, name), array in ((key.partition("/"), a) for key, a in arrays.items())
-        }
-    if any(key.endswith("_conv/bias") for key in arrays):
-        difference = KERAS_APPLICATIONS_EPSILON - blocks.BN_EPSILON  # 1e-8
-        arrays = {
-            key: array + np.float32(difference) if key.endswith("/moving_variance") else array
+            key: array + difference if key.endswith("/moving_variance") else array
             for key, array in arrays.items()
         }
     return _fold_biases(arrays)
 
 
 def _keras_applications_order(blocks_per_stage: Sequence[int]) -> Iterator[str]:
-    """Layers with weights in the order of keras.applications' `model.layers` (bottlenecks)."""
+    """Yields the layers with weights in the order of keras.applications' `model.layers`."""
     yield from ("conv1_conv", "conv1_bn")
     for stage, count in enumerate(blocks_per_stage, start=2):
         for block in range(1, count + 1):
@@ -169,16 +211,23 @@ def _keras_applications_order(blocks_per_stage: Sequence[int]) -> Iterator[str]:
 
 
 def _fold_biases(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Without the convolutions' biases, which the next moving mean would subtract again."""
+    """Takes each convolution's bias off the next moving mean, which batch norm subtracts."""
     folded = dict(arrays)
-    for key in arrays:
-        layer, kind, name = key.rpartition("_conv/bias")
-        if kind and not name:
-            bias, mean = folded.pop(key), folded.get(f"{layer}_bn/moving_mean")
-            if mean is None or mean.shape != bias.shape:
-                raise ValueError(f"the array {key!r} fits no moving mean")
-            folded[f"{layer}_bn/moving_mean"] = mean - bias
+    for key in filter(_is_convolutions_bias, arrays):
+        means = key.replace("_conv/bias", "_bn/moving_mean")
+        bias, mean = folded.pop(key), folded.get(means)
+        if mean is None or mean.shape != bias.shape:
+            raise UnsuitableFileError(
+                f"the array {key!r} has no batch norm behind it that could take it, as in a net "
+                "from fold_batch_norm: give the weights of the net that was folded"
+            )
+        folded[means] = mean - bias
     return folded
+
+
+def _is_convolutions_bias(key: str) -> bool:
+    layer, _, name = key.partition("/")
+    return name == "bias" and layer.endswith("_conv") and OURS.fullmatch(layer) is not None
 
 
 def _swap_kernel_axes(array: np.ndarray, to_torch: bool) -> np.ndarray:
@@ -186,28 +235,3 @@ def _swap_kernel_axes(array: np.ndarray, to_torch: bool) -> np.ndarray:
         return np.transpose(array)  # a dense layer's (in, out) and (out, in); a vector as it is
     # Keras: (kh, kw, in, out); PyTorch: (out, in, kh, kw)
     return np.transpose(array, (3, 2, 0, 1) if to_torch else (2, 3, 1, 0))
-
-
-def _torch_layer(name: str) -> str | None:
-    """Our name of PyTorch's layer: `layer1.0.conv2` -> `conv2_block1_2_conv`."""
-    for theirs, ours in TORCH_LAYERS:
-        match = re.fullmatch(theirs, name)
-        if match and len(match.groups()) < 2:
-            return ours
-        if match:  # stages are counted from conv2_x, blocks from 1
-            stage, block = int(match[1]) + 1, int(match[2]) + 1
-            return match.expand(ours.format(stage=stage, block=block))
-    return None
-
-
-def _torchvision_layer(name: str) -> str:
-    """torchvision's name of our layer: `conv2_block1_2_conv` -> `layer1.0.conv2`."""
-    if name == TOP:
-        return "fc"
-    match = re.fullmatch(r"conv(\d+)_block(\d+)_(\d+)_(conv|bn)", name)
-    if match is None:
-        return {"conv1_conv": "conv1", "conv1_bn": "bn1"}[name]
-    block = f"layer{int(match[1]) - 1}.{int(match[2]) - 1}"
-    if match[3] == "0":
-        return f"{block}.downsample.{0 if match[4] == 'conv' else 1}"
-    return f"{block}.{match[4]}{match[3]}"

@@ -1,7 +1,8 @@
-"""The table of published weights, and fetching their files into Keras's cache."""
+"""The table of published weights; fetching their files into Keras's cache."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import tempfile
@@ -10,8 +11,24 @@ from pathlib import Path
 
 import keras
 
+from keras_resnet import architectures
 from keras_resnet.architectures import ARCHITECTURES
 from keras_resnet.preprocessing import PRETRAINED
+
+
+@dataclass(frozen=True)
+class CropProtocol:
+    """The part of a photograph that a published error was measured on."""
+
+    size: int  # pixels, height = width: the centre of the scaled photograph
+    shorter_side: int  # pixels, of the photograph before the centre is taken
+    interpolation: str = "bilinear"  # with which the photograph was scaled
+
+    def __str__(self) -> str:
+        size = f"{self.size}x{self.size}"
+        if self.size == self.shorter_side:
+            return f"whole {size}"
+        return f"centre {size} of shorter side {self.shorter_side}, {self.interpolation}"
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,7 @@ class Origin:
     licence: str
     preprocessing: str  # a key of preprocessing.CONVENTIONS
     version: str  # where their bottlenecks stride
-    protocol: str  # how the error was measured
+    protocol: CropProtocol
 
 
 CAFFE = Origin(
@@ -36,7 +53,7 @@ CAFFE = Origin(
     licence="MIT",
     preprocessing="caffe",
     version="v1",
-    protocol="centre 224x224 of shorter side 256",
+    protocol=CropProtocol(224, shorter_side=256),
 )
 TORCHVISION_V1 = Origin(
     # torchvision's IMAGENET1K_V1: address and errors from its models/resnet.py.
@@ -46,10 +63,10 @@ TORCHVISION_V1 = Origin(
     licence="BSD-3-Clause",
     preprocessing="torch",
     version="v1.5",
-    protocol="centre 224x224 of shorter side 256, bilinear",
+    protocol=CropProtocol(224, shorter_side=256),
 )
 TORCHVISION_V2 = replace(  # IMAGENET1K_V2: a longer training with more augmentation
-    TORCHVISION_V1, protocol="centre 224x224 of shorter side 232, bilinear"
+    TORCHVISION_V1, protocol=CropProtocol(224, shorter_side=232)
 )
 TIMM_A1 = Origin(
     # timm's a1_in1k ("ResNet strikes back", arXiv 2110.00476, procedure A1); errors from its model
@@ -60,7 +77,7 @@ TIMM_A1 = Origin(
     licence="Apache-2.0",
     preprocessing="torch",
     version="v1.5",
-    protocol="centre 224x224 of shorter side 235, bicubic",
+    protocol=CropProtocol(224, shorter_side=235, interpolation="bicubic"),
 )
 CIFAR10 = Origin(
     # Trained here; the file's .json beside it says how, on what and when.
@@ -70,7 +87,7 @@ CIFAR10 = Origin(
     licence="Apache-2.0",
     preprocessing="cifar10",
     version="v1",
-    protocol="whole 32x32",
+    protocol=CropProtocol(32, shorter_side=32),
 )
 
 
@@ -83,9 +100,9 @@ class PublishedWeights:
     origin: Origin
     file: str
     hash: str  # MD5 (32 digits), or the first digits of the SHA-256
-    top1: float  # error, per cent, by the origin's protocol
-    top5: float  # the same
-    file_without_top: str | None = None  # where there is a smaller file
+    top1: float  # error in per cent by the origin's protocol
+    top5: float  # error in per cent by the origin's protocol
+    file_without_top: str | None = None  # a smaller file, if there is one
     hash_without_top: str | None = None
 
     @property
@@ -95,7 +112,7 @@ class PublishedWeights:
 
     @property
     def preprocessing(self) -> str:
-        """The `convention` of `preprocess_input`."""
+        """The `convention` that `preprocess_input` takes for these weights."""
         return self.origin.preprocessing
 
     def __str__(self) -> str:
@@ -163,18 +180,38 @@ PUBLISHED_WEIGHTS: tuple[PublishedWeights, ...] = (
 
 
 def list_published(network: str | None = None) -> tuple[PublishedWeights, ...]:
-    """The published weights, of one network (`"resnet50"`) or of all; each prints as a line."""
-    return tuple(row for row in PUBLISHED_WEIGHTS if network in (None, row.network))
+    """The published weights of a network, or of all; each prints as a line.
+
+    Args:
+        network: A name such as `"resnet50"`. Default: every network.
+
+    Raises:
+        ValueError: If there is no network of that name; the message has the nearest one.
+    """
+    if network is None:
+        return PUBLISHED_WEIGHTS
+    try:
+        architectures.get(network)
+    except ValueError as error:
+        near = difflib.get_close_matches(str(network).lower(), ARCHITECTURES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{error}{hint}") from error
+    return of_network(network)
+
+
+def of_network(name: str) -> tuple[PublishedWeights, ...]:
+    """The published weights of a network, which may be a user's own and have none."""
+    return tuple(weights for weights in PUBLISHED_WEIGHTS if weights.network == name)
 
 
 def fetch(row: PublishedWeights, include_top: bool = True) -> str:
-    """The path of a row's file, its hash checked: in this package, or in Keras's cache.
+    """The path of published weights in this package or in Keras's cache, the hash checked.
 
-    It is fetched if it is not there, and appears in the cache when it is complete and its hash is
-    right.
+    A file that is not there is fetched. It appears in the cache only when it is complete and its
+    hash is right.
 
     Raises:
-        OSError: If it cannot be fetched, or is another file than the one published.
+        OSError: If the file cannot be fetched, or is not the one published.
     """
     file, expected = row.file, row.hash
     if not include_top and row.file_without_top and row.hash_without_top:
@@ -206,9 +243,7 @@ def fetch(row: PublishedWeights, include_top: bool = True) -> str:
 
 
 def _hash(path: Path, like: str) -> str:
-    """The file's MD5 or, for other lengths than its 32 digits, as many of the SHA-256."""
-    digest = hashlib.new("md5" if len(like) == 32 else "sha256")
+    """The file's MD5 if `like` has its 32 digits, else as many digits of its SHA-256."""
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+        digest = hashlib.file_digest(file, "md5" if len(like) == 32 else "sha256")
     return digest.hexdigest()[: len(like)]

@@ -1,13 +1,12 @@
-"""A network's weights as a plain dict of arrays, and back; a model is touched once all fit.
+"""A network's weights as a dict of arrays, and back; a model is changed only once all arrays fit.
 
-By our own names and shapes, whatever file or model they come from:
+The names and shapes are this package's, whatever file or model the arrays come from:
 `{"conv2_block1_1_conv/kernel": (kh, kw, in, out), "conv1_bn/gamma": (C,), ...}`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,17 +14,16 @@ import keras
 import numpy as np
 
 from keras_resnet.scan.visitor import loops, walk
+from keras_resnet.weights.names import OURS, TOP, some
 
 LOGGER = logging.getLogger("keras_resnet")
 
-# Our layers with weights; others in a model, in front of the network for example, are the user's.
-LAYERS = re.compile(r"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|predictions")
-TOP = "predictions"
+TOP_ARRAYS = {f"{TOP}/kernel", f"{TOP}/bias"}
 FIRST_KERNEL = "conv1_conv/kernel"
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
-    """Copies of the weights of one of our networks by name: `{"conv1_bn/gamma": (C,), ...}`."""
+    """Copies of a network's weights by name: `{"conv1_bn/gamma": (C,), ...}`."""
     found = {
         key: np.array(keras.ops.convert_to_numpy(variable))
         for key, variable in _variables(model).items()
@@ -39,12 +37,12 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Gives `target` the weights of `source`, whichever of the two is built with `scan=True`.
 
     Args:
-        source: One of ours.
-        target: The same network; or one with another number of classes, whose top is left as it
-            is, or without a top.
+        source: A network of this package, or a model with one inside.
+        target: The same network. With another number of classes its top is not changed; it may
+            have no top.
 
     Raises:
-        ValueError: If it is another network; `target` is then as it was.
+        ValueError: If the target is another network; it is then not changed.
     """
     assign(target, arrays_of(source), source.name)
 
@@ -52,54 +50,51 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Gives the model the arrays, after checking that every one fits and none is missing.
 
-    Two rules for a model that differs from the file's at its ends:
+    Three rules for arrays and a model that differ at their ends:
 
-    - Top: arrays of a top are ignored by a model without, and skipped, said in the log, by one of
-      another number of classes, whose top keeps its random weights.
+    - Layers that no ResNet has, such as a user's own top, are left out; the log names them.
+    - Top: a model without a top ignores the arrays of one. A model whose top has another number
+      of classes keeps its top's random weights, which the log says.
     - Input: from RGB kernels, each of n channels gets an n-th of their sum, so that n equal
-      channels, one (grey) too, give what three equal ones would give; but of four channels (RGBA)
-      the first three keep theirs and the fourth gets zeros, without influence before training.
+      channels, or one (grey), give what three equal channels would give; but of four channels
+      (RGBA) the first three keep their kernels and the fourth gets zeros, so that it has no
+      influence before training.
 
     Args:
-        model: One of ours.
-        arrays: By our names.
+        model: A network of this package, or a model with one inside.
+        arrays: By this package's names.
         source: What to call the arrays in errors, such as the file's path.
 
     Raises:
         ValueError: If an array is missing, left over, or has another shape or type; the model is
-            then as it was.
+            then not changed.
     """
     shapes = {key: array.shape for key, array in arrays_of(model).items()}
-    fitting = dict(arrays)
-    top = {f"{TOP}/kernel", f"{TOP}/bias"}
-    if not top <= shapes.keys():
-        fitting = {key: array for key, array in fitting.items() if key not in top}
-    elif top <= fitting.keys() and any(fitting[key].shape[-1:] != shapes[key][-1:] for key in top):
+    fitting = {key: array for key, array in arrays.items() if OURS.fullmatch(_layer(key))}
+    left_out = list(dict.fromkeys(_layer(key) for key in arrays if key not in fitting))
+    has_top = shapes.keys() >= TOP_ARRAYS
+    skips_top = has_top and _has_other_classes(fitting, shapes)
+    if not has_top or skips_top:
+        fitting = {key: array for key, array in fitting.items() if key not in TOP_ARRAYS}
+    if skips_top:
+        shapes = {key: shape for key, shape in shapes.items() if key not in TOP_ARRAYS}
+    if FIRST_KERNEL in fitting and FIRST_KERNEL in shapes:
+        channels = shapes[FIRST_KERNEL][2]
+        fitting[FIRST_KERNEL] = _adapt_channels(fitting[FIRST_KERNEL], channels)
+    _check(fitting, shapes, f"{source} does not fit {model.name}", left_out)
+
+    if left_out:
+        LOGGER.warning(
+            "%s: left out %s, which the network does not have.", source, some(left_out, most=50)
+        )
+    if skips_top:
         LOGGER.warning(
             "The top of %s has %s classes and the model %s: it is skipped, and the model's keeps "
             "its random weights.",
             source,
-            fitting[f"{TOP}/bias"].size,
-            shapes[f"{TOP}/bias"][0],
+            arrays[f"{TOP}/bias"].size,
+            model.output_shape[-1],
         )
-        shapes = {key: shape for key, shape in shapes.items() if key not in top}
-        fitting = {key: array for key, array in fitting.items() if key not in top}
-    if FIRST_KERNEL in fitting and FIRST_KERNEL in shapes:
-        channels = shapes[FIRST_KERNEL][2]
-        fitting[FIRST_KERNEL] = _adapt_channels(fitting[FIRST_KERNEL], channels)
-
-    for key in (key for key in shapes if key not in fitting):
-        hint = " Give include_top=False for a file without a top." if key in top else ""
-        raise ValueError(f"{source} does not fit {model.name}: the array {key!r} is missing.{hint}")
-    for key in (key for key in fitting if key not in shapes):
-        raise ValueError(f"{source} does not fit {model.name}: it has no place for {key!r}.")
-    for key, shape in shapes.items():
-        array = fitting[key]
-        if array.shape != shape or array.dtype.kind != "f":
-            raise ValueError(
-                f"{source} does not fit {model.name}: the array {key!r} is {array.dtype} of shape "
-                f"{array.shape}; it takes floating-point numbers of shape {shape}."
-            )
     for key, variable in _variables(model).items():
         if key in shapes:
             variable.assign(fitting[key])
@@ -107,11 +102,49 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
         loop.assign_blocks(fitting)
 
 
+def _layer(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def _has_other_classes(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> bool:
+    return arrays.keys() >= TOP_ARRAYS and any(
+        arrays[key].shape[-1:] != shapes[key][-1:] for key in TOP_ARRAYS
+    )
+
+
+def _check(
+    arrays: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    message: str,
+    left_out: list[str],
+) -> None:
+    """Raises a ValueError, which begins with `message`, unless arrays and shapes agree."""
+    if not arrays:
+        raise ValueError(f"{message}: no layer in it is the network's; it has {some(left_out)}.")
+    for key in (key for key in shapes if key not in arrays):
+        hint = ""
+        if key in TOP_ARRAYS:
+            others = f" of its own it has {some(left_out)}." if left_out else ""
+            hint = f"{others} Give include_top=False for a file without this network's top."
+        raise ValueError(f"{message}: the array {key!r} is missing{';' if hint else '.'}{hint}")
+    for key in (key for key in arrays if key not in shapes):
+        raise ValueError(f"{message}, which has no place for {key!r}.")
+    for key, shape in shapes.items():
+        array = arrays[key]
+        if array.shape != shape or array.dtype.kind != "f":
+            raise ValueError(
+                f"{message}: the array {key!r} is {array.dtype} of shape {array.shape}; it takes "
+                f"floating-point numbers of shape {shape}."
+            )
+
+
 def _variables(model: keras.Model) -> dict[str, Any]:
     return {
         f"{layer.name}/{variable.name}": variable
         for layer in walk(model)
-        if LAYERS.fullmatch(layer.name)
+        if OURS.fullmatch(layer.name)
         for variable in layer.weights
     }
 

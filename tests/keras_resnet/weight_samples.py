@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
+import pytest
 
-from keras_resnet import analysis
+from keras_resnet import analysis, cifar_architecture, weights
 
 
 def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -45,6 +46,16 @@ def values(model: keras.Model) -> list[np.ndarray]:
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def assert_refused(model: keras.Model, path: Path, message: str | None = None) -> None:
+    """Loading into a ResNet-8 is a ValueError that names the file; the model does not change."""
+    before = values(model)
+    with pytest.raises(ValueError, match=message) as caught:
+        weights.load(model, str(path), cifar_architecture(8))
+    assert path.name in str(caught.value)
+    for found, expected in zip(values(model), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def write_published_h5(model: keras.Model, path: Path, rename=lambda name: name) -> None:

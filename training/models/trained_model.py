@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,8 +23,6 @@ from training.models.image_classifier import image_classifier, preprocessed
 logger = logging.getLogger(__name__)
 
 IMAGENET_CLASSES = 1000
-PROTOCOL = re.compile(r"centre (\d+)x\d+ of shorter side (\d+)(?:, (\w+))?")
-WHOLE = re.compile(r"whole (\d+)x\1")  # small images, as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +153,7 @@ def from_weights(
         size = stem.image_size
         imagenet = architecture.stem == "imagenet"
         side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if imagenet else size
-        resizing, path, published = Resizing(side, size), Path(source), {}
+        resizing, path, published = Resizing(side, size), Path(row), {}
 
     pixels = keras.Input((resizing.crop, resizing.crop, 3), name="pixels")
     model = keras_resnet.ResNet(
@@ -173,16 +170,9 @@ def from_weights(
     return TrainedModel(model, resizing, tuple(labels or _class_ids(model.output_shape[-1])), facts)
 
 
-def protocol_resizing(protocol: str) -> Resizing:
-    """The resizing of a weights row's protocol, `centre 224x224 of shorter side 256, bilinear`."""
-    whole = WHOLE.fullmatch(protocol)
-    if whole:
-        return Resizing(int(whole[1]), int(whole[1]), "bilinear")
-    found = PROTOCOL.fullmatch(protocol)
-    if not found:
-        raise ValueError(f"No resizing can be read from the protocol {protocol!r}.")
-    crop, side, method = found.groups()
-    return Resizing(int(side), int(crop), method or "bilinear")
+def protocol_resizing(protocol: weights.CropProtocol) -> Resizing:
+    """The resizing that the error of published weights was measured with."""
+    return Resizing(protocol.shorter_side, protocol.size, protocol.interpolation)
 
 
 def read_labels(path: Path) -> list[str]:

@@ -20,8 +20,8 @@ from weight_samples import (
 )
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, resnet
-from keras_resnet.weights import porting
+from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, resnet, weights
+from keras_resnet.weights import porting, transfer
 
 TINY = keras_resnet.Architecture("tiny", "imagenet", "bottleneck", (1, 1), (8, 16), "B")
 TOLERANCE = 1e-5  # relative, float32
@@ -189,11 +189,18 @@ def test_the_files_of_these_tests_are_what_keras_applications_reads(their_resnet
         np.testing.assert_array_equal(found, value)
 
 
-def test_keras_applications_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
-    """Keras goes by order, whatever a published file calls its layers; so must we."""
+def test_published_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
+    """keras.applications goes by order, whatever its files call their layers; others' may swap."""
     path = tmp_path / "published.h5"
     write_published_h5(their_resnet50, path, rename=lambda name: f"layer_of_{name}")
-    assert_same_outputs(their_resnet50, ResNet50(weights=path, **SIZE))
+    ours = ResNet50(weights=None, **SIZE)
+    arrays = weights.read(str(path), published_for=keras_resnet.ARCHITECTURES["resnet50"])
+    transfer.assign(ours, arrays, "the published file")
+    assert_same_outputs(their_resnet50, ours)
+    with pytest.raises(
+        ValueError, match=r"no layer in it is the network's; it has 'layer_of_conv1"
+    ):
+        ResNet50(weights=path, **SIZE)
 
 
 def test_keras_applications_models_saved_by_keras_3(their_resnet50, tmp_path):

@@ -70,7 +70,7 @@ def test_a_convolutions_bias_is_folded_exactly():
     ("change", "message"),
     [
         ({"layer9.0.conv1.weight": np.zeros((1, 1, 1, 1), "f")}, "no place for 'conv10_block1"),
-        ({"attention.weight": np.zeros(3, "f")}, "'attention.weight' has no place in a ResNet"),
+        ({"layer1.0.se.weight": np.zeros(3, "f")}, "'layer1.0.se.weight' has no place in a ResNet"),
         ({"bn1.colour": np.zeros(16, "f")}, "'bn1.colour' has no place in a ResNet"),
         ({"fc.weight": np.zeros((10, 64), "f")}, "occurs twice"),
         ({"layer2.0.bn2.bias": None}, "'conv3_block1_2_bn/beta' is missing"),

@@ -1,4 +1,4 @@
-"""What `weights=` means: the table, what fits which network, transfer, fetching."""
+"""The table of published weights, and fetching their files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import http.server
 import inspect
-import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,9 +18,7 @@ from weight_samples import images, outputs, randomize, values, write_published_h
 
 import keras_resnet
 from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, weights
-from keras_resnet.weights import porting, published
-
-# ---- the table
+from keras_resnet.weights import loading, porting, published
 
 # Transcribed from keras/src/applications/resnet.py: MD5 of the files with and without a top.
 KERAS_HASHES = {
@@ -51,7 +48,7 @@ def test_rows_are_complete(row):
     assert weights.fitting_version(row, architecture) == row.version
     assert row.preprocessing in keras_resnet.preprocessing.CONVENTIONS
     assert row.origin.licence
-    assert row.origin.protocol
+    assert row.origin.protocol.size <= row.origin.protocol.shorter_side
     assert 0 < row.top5 < row.top1 < 100
     assert row.file in str(row)
     if row.file.endswith(".pth"):
@@ -82,135 +79,22 @@ def test_defaults_are_keras_applications():
         assert default(function) is None
 
 
-# ---- what does not fit
+def test_a_misspelt_network_is_told_the_nearest():
+    with pytest.raises(ValueError, match=r"no network 'resnet-50'.*mean 'resnet50'\?"):
+        weights.list_published("resnet-50")
+    with pytest.raises(ValueError, match=r"mean 'resnet101'\?"):
+        weights.list_published("ResNet_101")
+    assert weights.list_published("plain18") == weights.list_published("resnet26") == ()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"weights": "imagnet"}, r"'imagenet-torchvision-v2' \(v1.5\).*'imagnet'"),
-        ({"weights": "net.onnx"}, r"\.safetensors.*'net.onnx'"),
-        ({"weights": "imagenet", "classes": 10}, "1000 classes; given classes=10"),
-        ({"weights": "imagenet", "version": "v1.5"}, "need version='v1'.*given 'v1.5'"),
-        ({"weights": "imagenet-torchvision-v2", "version": "v1"}, "need version='v1.5'"),
-        ({"weights": "imagenet", "shortcut": "C"}, "no weights 'imagenet'.*none published"),
-        ({"weights": "imagenet", "classifier_activation": "sigmoid"}, "softmax.*'sigmoid'"),
-    ],
-)
-def test_what_does_not_fit_is_said(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        ResNet50(**arguments)
-
-
-def test_rows_of_other_networks_are_refused():
-    with pytest.raises(ValueError, match=r"'imagenet-torchvision-v2'.*'imagenet' \(v1\)"):
-        ResNet18(weights="imagenet-torchvision-v2")
-    with pytest.raises(ValueError, match="none published"):
-        CifarResNet(26, weights="imagenet")
-    with pytest.raises(ValueError, match=r"no weights 'imagenet'.*'cifar10' \(v1\)"):
-        CifarResNet(20, weights="imagenet")
-    wide = replace(keras_resnet.ARCHITECTURES["resnet50"], filters=(128, 256, 512, 1024))
-    with pytest.raises(ValueError, match="none published"):
-        ResNet(wide, weights="imagenet")
-    v1_5 = replace(keras_resnet.ARCHITECTURES["resnet50"], version="v1.5")
-    with pytest.raises(ValueError, match="need version='v1'"):
-        ResNet(v1_5, weights="imagenet")
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
-        CifarResNet(8, weights=tmp_path / "nowhere.pth")
-
-
-def test_a_wrong_network_is_named(tmp_path):
-    path = tmp_path / "deeper.weights.h5"
-    CifarResNet(14).save_weights(path)
-    with pytest.raises(
-        ValueError, match=r"deeper\.weights\.h5 does not fit resnet8.*no place for .conv"
-    ):
-        CifarResNet(8, weights=path)
-    with pytest.raises(ValueError, match=r"deeper\.weights\.h5 does not fit resnet20.*is missing"):
-        CifarResNet(20, weights=path)
-
-
-# ---- transfer
-
-
-@pytest.fixture
-def rgb(tmp_path) -> tuple[keras.Model, Path]:
-    model = randomize(CifarResNet(8))
-    model.save_weights(tmp_path / "rgb.weights.h5")
-    return model, tmp_path / "rgb.weights.h5"
-
-
-@pytest.mark.parametrize("pooling", [None, "avg", "max"])
-def test_features_are_those_of_the_full_net(rgb, pooling):
-    model, path = rgb
-    features = CifarResNet(8, weights=path, include_top=False, pooling=pooling)
-    maps = keras.Model(model.input, model.get_layer("conv4_block1_out").output)
-    x = images((2, 32, 32, 3))
-    expected = outputs(maps, x)  # (2, 8, 8, 64)
-    if pooling:
-        expected = {"avg": np.mean, "max": np.max}[pooling](expected, axis=(1, 2))
-    np.testing.assert_allclose(outputs(features, x), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_another_number_of_classes_skips_the_top_and_says_so(rgb, caplog):
-    model, path = rgb
-    with caplog.at_level(logging.WARNING, "keras_resnet"):
-        other = CifarResNet(8, weights=path, classes=7)
-    assert "top of" in caplog.text
-    assert "10 classes and the model 7" in caplog.text
-    assert not other.get_layer("predictions").bias.numpy().any()  # as initialised
-    x = images((2, 32, 32, 3))
-    pooled = [keras.Model(m.input, m.get_layer("avg_pool").output) for m in (model, other)]
-    np.testing.assert_array_equal(outputs(pooled[1], x), outputs(pooled[0], x))
-
-
-def test_a_file_without_a_top_says_what_to_do(tmp_path):
-    CifarResNet(8, include_top=False).save_weights(tmp_path / "notop.weights.h5")
-    with pytest.raises(ValueError, match=r"predictions.*include_top=False"):
-        CifarResNet(8, weights=tmp_path / "notop.weights.h5")
-
-
-def test_grey_input_gives_what_three_equal_channels_give(rgb):
-    model, path = rgb
-    grey = CifarResNet(8, weights=path, input_shape=(32, 32, 1))
-    x = images((2, 32, 32, 1))
-    np.testing.assert_allclose(
-        outputs(grey, x), outputs(model, np.repeat(x, 3, axis=-1)), rtol=1e-4, atol=1e-6
-    )
-
-
-def test_alpha_has_no_influence_before_training(rgb):
-    model, path = rgb
-    rgba = CifarResNet(8, weights=path, input_shape=(32, 32, 4))
-    x = images((2, 32, 32, 4))
-    np.testing.assert_allclose(outputs(rgba, x), outputs(model, x[..., :3]), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("channels", [2, 5, 13])
-def test_other_numbers_of_equal_channels_give_what_three_give(rgb, channels):
-    model, path = rgb
-    other = CifarResNet(8, weights=path, input_shape=(32, 32, channels))
-    x = images((2, 32, 32, 1))
-    np.testing.assert_allclose(
-        outputs(other, np.repeat(x, channels, axis=-1)),
-        outputs(model, np.repeat(x, 3, axis=-1)),
-        rtol=1e-4,
-        atol=1e-6,
-    )
-
-
-def test_a_users_own_layers_in_front_are_left_alone(rgb):
-    model, path = rgb
-    pixels = keras.Input((32, 32, 3))
-    normalized = keras.layers.Normalization(mean=0.5, variance=4.0)(pixels)
-    behind = CifarResNet(8, weights=path, input_tensor=normalized)
-    x = images((2, 32, 32, 3))
-    np.testing.assert_allclose(
-        outputs(behind, x), outputs(model, (x - 0.5) / 2), rtol=1e-4, atol=1e-6
-    )
+def test_how_an_error_was_measured_stands_in_fields():
+    """torchvision's documentation of IMAGENET1K_V2: resize_size=[232], bilinear; timm's: 235."""
+    protocols = {one.name: one.origin.protocol for one in weights.list_published("resnet50")}
+    assert protocols["imagenet-torchvision-v2"] == published.CropProtocol(224, 232, "bilinear")
+    assert protocols["imagenet-timm-a1"] == published.CropProtocol(224, 235, "bicubic")
+    assert str(protocols["imagenet"]) == "centre 224x224 of shorter side 256, bilinear"
+    (small,) = weights.list_published("resnet20")
+    assert str(small.origin.protocol) == "whole 32x32"
 
 
 # ---- fetching, from a server of these tests
@@ -323,7 +207,7 @@ def test_imagenet_means_the_published_file_and_its_preprocessing(tmp_path, cache
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     with server(tmp_path / "shelf") as (url, asked):
         moved = replace(row, origin=replace(row.origin, url=url), hash_without_top=digest)
-        monkeypatch.setattr(weights, "list_published", lambda network=None: (moved,))
+        monkeypatch.setattr(loading, "of_network", lambda name: (moved,))
         ours = ResNet50(include_top=False, input_shape=(64, 64, 3))
     assert asked == [f"/{row.file_without_top}"]
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
@@ -344,7 +228,7 @@ def test_torchvision_rows_build_v1_5(tmp_path, cache, monkeypatch):
         network="tiny",
         origin=replace(published.TORCHVISION_V2, url=tmp_path.as_uri() + "/"),
     )
-    for module in (weights, published):
+    for module in (loading, published):
         monkeypatch.setattr(module, "ARCHITECTURES", {"tiny": tiny})
         monkeypatch.setattr(module, "PUBLISHED_WEIGHTS", (row,))
     loaded = ResNet(tiny, weights="test", input_shape=(64, 64, 3))

@@ -1,0 +1,223 @@
+"""Finds and loads what `weights=` names: published weights, or a file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.architectures import ARCHITECTURES, Architecture
+from keras_resnet.weights import (
+    keras_files,
+    porting,
+    safetensors_files,
+    torch_files,
+    transfer,
+)
+from keras_resnet.weights.errors import UnsuitableFileError
+from keras_resnet.weights.published import PUBLISHED_WEIGHTS, PublishedWeights, fetch, of_network
+
+LOGGER = logging.getLogger("keras_resnet")
+
+KERAS_ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")
+# torch.save's own examples, PyTorch Lightning's and the Hugging Face hub's.
+PICKLE_ENDINGS = (".pth", ".pth.tar", ".th", ".pt", ".ckpt", ".bin")
+TORCH_ENDINGS = (*PICKLE_ENDINGS, ".safetensors")
+READERS: Mapping[str, Callable[[str], dict[str, np.ndarray]]] = MappingProxyType(
+    {
+        **dict.fromkeys(KERAS_ENDINGS, keras_files.read),
+        **dict.fromkeys(PICKLE_ENDINGS, torch_files.read),
+        ".safetensors": safetensors_files.read,
+    }
+)
+
+
+def find(
+    weights: str | os.PathLike[str] | None,
+    architecture: Architecture,
+    include_top: bool = True,
+    classes: int | None = None,
+    classifier_activation: Any = "softmax",
+) -> PublishedWeights | str | None:
+    """What `weights=` names for a network: published weights, a file's path, or `None`.
+
+    Args:
+        weights: `None`, the name of published weights, or a path, which may begin with `~`.
+        architecture: The network, with every option but `version`.
+        include_top: Whether the network has its classifier.
+        classes: The number of classes of the classifier; `None` for the weights' own.
+        classifier_activation: The activation of the classifier.
+
+    Raises:
+        ValueError: If the weights are unknown, or do not fit the other arguments.
+        FileNotFoundError: If there is no file at the path.
+    """
+    if weights is None:
+        return None
+    weights = os.fspath(weights)
+    if weights not in {published.name for published in PUBLISHED_WEIGHTS}:
+        return _file(os.path.expanduser(weights), architecture)
+
+    found = next((one for one in of_network(architecture.name) if one.name == weights), None)
+    if found is None or not _same_arrays(architecture, ARCHITECTURES[found.network]):
+        raise ValueError(
+            f"There are no weights {weights!r} for {architecture}. "
+            f"Of this network there are: {_choices(architecture)}."
+        )
+    if include_top and classes not in (None, found.origin.classes):
+        raise ValueError(
+            f"weights={weights!r} with include_top=True have {found.origin.classes} classes; given "
+            f"classes={classes}. Take include_top=False and add a top of your own."
+        )
+    if include_top and classifier_activation not in (None, "softmax"):
+        raise ValueError(
+            f"weights={weights!r} were trained with classifier_activation='softmax'; None gives "
+            f"logits; given {classifier_activation!r}."
+        )
+    return found
+
+
+def _file(path: str, architecture: Architecture) -> str:
+    if _ending(path) is None:
+        raise ValueError(
+            f"weights is None (random weights), a published name ({_choices(architecture)}) or "
+            f"the path of a file ending in {', '.join(READERS)}; given {path!r}."
+        )
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no weights file {path!r}.")
+    return path
+
+
+def fitting_version(
+    source: PublishedWeights | str | None, architecture: Architecture, version: str | None = None
+) -> str | None:
+    """The version of a network that its weights need; `None` if the weights fit every version.
+
+    Files of `porting.save_safetensors`, `.keras` files and `.h5` files of whole models record the
+    version. Other files in PyTorch's layout are taken to stride in the 3x3, as torchvision and
+    timm do, unless `version` says otherwise. Other Keras files do not record it; the version is
+    then the architecture's.
+
+    Args:
+        source: What `find` returned.
+        architecture: The network.
+        version: The version asked for, if any.
+
+    Raises:
+        ValueError: If the weights need another version than the one asked for.
+    """
+    if source is None or (isinstance(source, str) and architecture.block != "bottleneck"):
+        return version
+    asked = version or (architecture.version if architecture.version != "v1" else None)
+    if isinstance(source, PublishedWeights):
+        needed: str | None = source.version
+        called = f"weights={source.name!r}"
+    else:
+        needed, called = _recorded_version(source), f"The weights {source}"
+        if needed is asked is None and source.endswith(TORCH_ENDINGS):
+            LOGGER.info("%s: built as version 'v1.5', as torchvision's and timm's are.", source)
+            return "v1.5"
+    if None not in (needed, asked) and needed != asked:
+        raise ValueError(
+            f"{called} need version={needed!r} of {architecture.name}; given {asked!r}. "
+            f"Leave version out, or take other weights: {_choices(architecture)}."
+        )
+    return needed or asked
+
+
+def _recorded_version(path: str) -> str | None:
+    """The version of a bottleneck net in a file, if the file records it."""
+    with _naming(path):
+        if path.endswith(".safetensors"):
+            return safetensors_files.recorded_version(path)
+        if path.endswith(KERAS_ENDINGS):
+            strides = keras_files.strides(path, porting.V1_5_STRIDES_IN)
+            return None if strides is None else "v1.5" if strides == (2, 2) else "v1"
+    return None
+
+
+def load(
+    model: keras.Model,
+    source: PublishedWeights | str,
+    architecture: Architecture,
+    include_top: bool = True,
+) -> None:
+    """Gives a model published weights or those of a file; see `transfer.assign` for what fits.
+
+    Raises:
+        ValueError: If the file is damaged or does not fit; the model is then not changed.
+        OSError: If the file cannot be fetched or read.
+    """
+    if isinstance(source, PublishedWeights):
+        path = fetch(source, include_top)
+        arrays = read(path, published_for=architecture)
+    else:
+        path = source
+        arrays = read(path)
+    transfer.assign(model, arrays, path)
+
+
+def read(path: str, published_for: Architecture | None = None) -> dict[str, np.ndarray]:
+    """A weights file's arrays by this package's names, such as `{"conv1_bn/gamma": (64,)}`.
+
+    Args:
+        path: The file.
+        published_for: The network of a published file, whose layers keras.applications takes by
+            their order. Default: the file's names alone say which array is which.
+
+    Raises:
+        ValueError: If the file is damaged, or holds something else.
+        OSError: If it cannot be read.
+    """
+    ending = _ending(path)
+    if ending is None:
+        raise ValueError(f"A weights file ends in {', '.join(READERS)}; given {path!r}.")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no weights file {path!r}.")
+    with _naming(path):
+        arrays = READERS[ending](path)
+        if ending in TORCH_ENDINGS:
+            return porting.from_torch(arrays)
+        if published_for is not None:
+            return porting.from_keras_applications(arrays, published_for.blocks)
+        return porting.from_keras(arrays)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Names the file in every error, and tells damaged files from sound ones."""
+    try:
+        yield
+    except (ImportError, FileNotFoundError, PermissionError):
+        raise
+    except UnsuitableFileError as error:
+        raise ValueError(f"{path} cannot be loaded: {error}.") from error
+    # A damaged file may make the parsers (HDF5, zip, safetensors, pickle's opcodes) fail in any
+    # way; whatever it was, it is the file.
+    except Exception as error:
+        raise ValueError(f"{path} is damaged or no weights file: {error}") from error
+
+
+def _ending(path: str) -> str | None:
+    return next((ending for ending in READERS if path.endswith(ending)), None)
+
+
+def _same_arrays(architecture: Architecture, other: Architecture) -> bool:
+    """Whether two networks differ at most in where they stride and how they start."""
+    free = {"version": "v1", "zero_init_residual": False}
+    return replace(architecture, **free) == replace(other, **free)  # type: ignore[arg-type]
+
+
+def _choices(architecture: Architecture) -> str:
+    fitting = ARCHITECTURES.get(architecture.name)
+    if fitting is None or not _same_arrays(architecture, fitting):
+        return "none published"
+    names = [f"{one.name!r} ({one.version})" for one in of_network(architecture.name)]
+    return ", ".join(names) or "none published"
