@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the served model to measure")
     shared.add_model_base(parser)
     parser.add_argument(
-        "--latency-ms", type=float, default=200.0, help="that a batch may take to compute"
+        "--latency-ms", type=float, default=200.0, help="milliseconds that a batch may take"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from training.benchmarks import report
 from training.benchmarks.report import Comparison
 from training.benchmarks.timing import Measured, interleaved
-from training.common.errors import UsageError
+from training.commands.options import positive
 
 # benchmark: module in training.benchmarks, and what its --help says of it
 BENCHMARKS = {
@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repeats", type=int, default=5, help="rounds; each contender's turn each")
+    parser.add_argument(
+        "--repeats", type=positive, default=5, help="rounds, each with a turn of every contender"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
 
 
@@ -47,8 +49,6 @@ def _module(name: str) -> types.ModuleType:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.repeats < 1:
-        raise UsageError(f"At least one round must be run; given --repeats {options.repeats}.")
     if options.json is not None and options.json.exists():
         raise ValueError(f"{options.json} exists already: give --json another name.")
     results = _measure(comparisons(options), options.repeats)

@@ -11,7 +11,9 @@ from training.config import recipes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], help="6n+2 each")
+    parser.add_argument(
+        "--depths", type=int, nargs="+", default=[20, 56], help="the nets' layers, 6n+2 each"
+    )
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0], help="a run of each net per seed"
     )
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         type=Path,
         default=Path("runs/demo"),
-        help="a directory per run, and the figure",
+        help="where each run's directory and the figure go",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
-from training.common.errors import UsageError
+from training.common.errors import UsageError, arguments
 from training.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the original view of small images; of photographs the central crop, ten crops, or "
         "the whole at five scales (default: single or center, by the data set)",
     )
-    parser.add_argument("--batch-size", type=int, default=128, help="views computed at once")
+    parser.add_argument(
+        "--batch-size", type=shared.positive, default=128, help="views computed at once"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -52,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from training.evaluation import recorded_split, report
-    from training.evaluation.evaluate import default_protocol, evaluate
+    from training.evaluation.evaluate import check_protocol, default_protocol, evaluate
     from training.models.model_files import with_classes
 
     # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
@@ -61,12 +63,15 @@ def run(options: argparse.Namespace) -> None:
         report.claim(options.out)
     nets = shared.load_nets(options)
     dataset = _part(with_classes(shared.load_dataset(options), nets[0].labels), options.part)
+    protocol = options.protocol or default_protocol(dataset)
+    with arguments():
+        check_protocol(protocol, dataset)
     known = recorded_split.trained_on(options.model, dataset.test)
     _say_what_was_trained_on(known, dataset)
     evaluation = evaluate(
         [net.model for net in nets],
         dataset,
-        options.protocol or default_protocol(dataset),
+        protocol,
         batch_size=options.batch_size,
         progress=True,
     )

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_split(parser)
     counts = ", ".join(f"{subject} {count}" for subject, count in IMAGES.items())
-    parser.add_argument("--images", type=int, help=f"test images seen (default: {counts})")
+    parser.add_argument(
+        "--images", type=shared.positive, help=f"test images seen (default: {counts})"
+    )
     parser.add_argument(
         "--photographs",
         type=Path,
@@ -48,8 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="gradcam: your own image files, and folders of them, instead of a data set's images",
     )
     parser.add_argument("--layer", help="gradcam: the inspected layer (default: the last map)")
-    parser.add_argument("--queries", type=int, default=8, help="neighbours: images to find some of")
-    parser.add_argument("--nearest", type=int, default=6, help="neighbours: how many of each")
+    parser.add_argument(
+        "--queries", type=shared.positive, default=8, help="neighbours: images to find some of"
+    )
+    parser.add_argument(
+        "--nearest", type=shared.positive, default=6, help="neighbours: how many of each"
+    )
     parser.add_argument(
         "--run", type=Path, metavar="DIR", dest="run_directory", help="course: the run's directory"
     )

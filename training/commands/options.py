@@ -25,6 +25,13 @@ SOURCES = "; ".join(f"{name}: {facts.source}" for name, facts in catalogue.DATAS
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
+def positive(text: str) -> int:
+    """The type of an option that is a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a whole number of at least 1; given {text}")
+    return int(text)
+
+
 def add_dataset(parser: Parser, help: str, default: str | None = None) -> None:
     """`--dataset` and `--data-dir`, as `datasets.load` takes them."""
     parser.add_argument("--dataset", choices=catalogue.NAMES, default=default, help=help)
@@ -128,7 +135,7 @@ def add_input_options(group: Parser) -> None:
     add_preprocessing(group)
     group.add_argument(
         "--image-size",
-        type=int,
+        type=positive,
         metavar="PIXELS",
         help="for a model file of images of any size: the side of the squares that it is given",
     )
@@ -156,8 +163,8 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
         raise UsageError("Give --model FILE.keras, or --network NAME with --weights NAME|FILE.")
     if bool(options.network) != bool(options.weights):
         raise UsageError("--network and --weights go together.")
-    if options.image_size is not None and (not files or options.image_size < 1):
-        raise UsageError("--image-size is a number of pixels, for --model.")
+    if options.image_size is not None and not files:
+        raise UsageError("--image-size is for --model.")
 
     from keras_resnet import architectures
     from training.models import model_files as nets
@@ -223,7 +230,7 @@ def add_execution(parser: Parser, strategies: tuple[str, ...], checkpoint_steps:
     )
     parser.add_argument(
         "--checkpoint-steps",
-        type=int,
+        type=positive,
         default=checkpoint_steps,
         metavar="STEPS",
         help="steps between two checkpoints within an epoch; every epoch ends with one too",

@@ -32,8 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="image files, and folders whose images are seen at any depth",
     )
-    parser.add_argument("--top", type=int, default=5, help="classes named for each image")
-    parser.add_argument("--batch-size", type=int, default=32, help="images classified at once")
+    parser.add_argument(
+        "--top", type=shared.positive, default=5, help="classes named for each image"
+    )
+    parser.add_argument(
+        "--batch-size", type=shared.positive, default=32, help="images classified at once"
+    )
     shared.add_input_options(parser.add_argument_group("model file"))
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -72,8 +76,6 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def run(options: argparse.Namespace) -> None:
-    if min(options.top, options.batch_size) < 1:
-        raise UsageError("--top and --batch-size are at least 1.")
     if options.server is None and (options.version, options.label) != (None, None):
         raise UsageError("--version and --label are of a served model: give --server too.")
     if options.csv and options.json:

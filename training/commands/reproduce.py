@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
-from training.common.errors import UsageError, arguments
+from training.common.errors import arguments
 from training.config import recipes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_recipe(parser, f"for all runs: {shared.RECIPES} (default: by network and data set)")
     parser.add_argument(
         "--budget",
-        type=int,
+        type=shared.positive,
         metavar="ITERATIONS",
         help="cut every run to so many iterations, its schedule along with it",
     )
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         type=Path,
         default=Path("runs/reproduce"),
-        help="a directory for each run; the same command goes on where it was",
+        help="a directory for each run; the same command continues what is there",
     )
     parser.add_argument(
         "--adopt",
@@ -81,8 +81,6 @@ def run(options: argparse.Namespace) -> None:
     from training.paper import report, reproduce
     from training.paper.reproduce import Request
 
-    if options.budget is not None and options.budget < 1:
-        raise UsageError(f"--budget is at least one iteration; given {options.budget}.")
     request = Request(
         workdir=options.workdir,
         out=options.out,

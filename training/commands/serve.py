@@ -16,19 +16,23 @@ BINARY = "tensorflow_model_server"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model_base(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the embedded server listens here")
-    parser.add_argument("--grpc-port", type=int, default=8500, help="0: any free one")
-    parser.add_argument("--rest-port", type=int, default=8501, help="0: any free one")
+    parser.add_argument("--grpc-port", type=int, default=8500, help="of gRPC; 0: any free one")
+    parser.add_argument("--rest-port", type=int, default=8501, help="of REST; 0: any free one")
     parser.add_argument(
         "--server",
         choices=("auto", "tensorflow", "embedded"),
         default="auto",
-        help=f"{BINARY}, or our own for development; auto takes the former where it is installed",
+        help=f"{BINARY}, or the embedded server for development; auto: the former where it is "
+        "installed",
     )
     parser.add_argument(
         "--no-batching", action="store_true", help="compute every request by itself"
     )
     parser.add_argument(
-        "--poll-seconds", type=float, default=1.0, help="between two looks for new versions"
+        "--poll-seconds",
+        type=float,
+        default=1.0,
+        help="seconds between two searches for new versions",
     )
 
 
@@ -69,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
 def _replace_by_tensorflow(
     binary: str, config: Path, parameters: Path, options: argparse.Namespace
 ) -> None:
-    """Becomes TF Serving, which then gets this process's signals itself."""
+    """Replaces this process by TF Serving, which then gets its signals directly."""
     arguments = [
         binary,
         f"--port={options.grpc_port}",

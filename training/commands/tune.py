@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         type=Path,
-        help="directory of this search; the same command goes on where it was "
+        help="directory of this search; the same command continues it "
         "(default: runs/tune-<network>-<dataset>)",
     )
 
@@ -45,26 +45,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     space.add_argument("--space", action="store_true", help="print the search space and end")
 
     tuner = parser.add_argument_group("search")
-    tuner.add_argument("--tuner", choices=KINDS, default="random", help="keras-tuner's, by kind")
+    tuner.add_argument("--tuner", choices=KINDS, default="random", help="the kind of search")
     tuner.add_argument(
         "--trials",
-        type=int,
-        help="at most (default: 20; all of a grid; hyperband's follow from --epochs)",
+        type=shared.positive,
+        help="trials at most (default: 20; all of a grid; hyperband's follow from --epochs)",
     )
-    tuner.add_argument("--factor", type=int, default=3, help="hyperband: one of so many goes on")
-    tuner.add_argument("--seed", type=int, default=0, help="of what the tuner draws")
-    tuner.add_argument("--keep", type=int, default=3, help="best runs that keep their checkpoints")
+    tuner.add_argument(
+        "--factor",
+        type=shared.positive,
+        default=3,
+        help="hyperband: one trial of so many continues",
+    )
+    tuner.add_argument("--seed", type=int, default=0, help="seed of the tuner's draws")
+    tuner.add_argument(
+        "--keep", type=shared.positive, default=3, help="best runs that keep their checkpoints"
+    )
 
     trial = parser.add_argument_group("each trial")
     length = trial.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
-        type=int,
+        type=shared.positive,
         default=10,
-        help="passes over the training images, instead of the "
-        "recipe's; the schedules shrink with them",
+        help="passes over the training images, in place of the recipe's; the schedules shrink with "
+        "them",
     )
-    length.add_argument("--iterations", type=int, help="steps, instead of epochs")
+    length.add_argument("--iterations", type=shared.positive, help="steps, in place of epochs")
     trial.add_argument(
         "--early-stopping",
         type=int,
@@ -120,7 +127,7 @@ def run(options: argparse.Namespace) -> None:
         if search.is_chief():
             progress.note(
                 "chief: waiting for workers. Should one be lost, start it again with the same "
-                "KERASTUNER_TUNER_ID: the search waits for it, and its trial goes on."
+                "KERASTUNER_TUNER_ID: the search waits for it, and its trial continues."
             )
         ended = search.search(plan, directory, progress)
     if search.is_worker():
@@ -143,10 +150,10 @@ def run(options: argparse.Namespace) -> None:
             print(f"trial {record.trial} failed: {record.ended}")
     model = records.run_of(directory, records.best_first(ended)[0].run) / "model.keras"
     print(f"everything: {directory}/ (search.png, {report.TRIALS}, {report.COMPARISON})")
-    print(f"the best once more: python -m training train --recipe {best}")
+    print(f"train the best again: python -m training train --recipe {best}")
     where = f" --data-dir {options.data_dir}" if options.data_dir else ""
     print(
-        "its test error, which no trial has looked at: python -m training evaluate "
+        "its test error, which no trial has seen: python -m training evaluate "
         f"--model {model} --dataset {options.dataset}{where}"
     )
 

@@ -57,6 +57,21 @@ def default_protocol(dataset: Dataset) -> str:
     return "single" if dataset.image_shape else "center"
 
 
+def check_protocol(name: str, dataset: Dataset) -> None:
+    """Refuses a protocol that is not for a data set's kind of images.
+
+    Raises:
+        ValueError: If the protocol is unknown, or for the other kind.
+    """
+    row = protocols.get(name)
+    if row.photographs != (dataset.image_shape is None):
+        fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
+        raise ValueError(
+            f"The protocol {name} is for {'photographs' if row.photographs else 'small images'}, "
+            f"which {dataset.name} has none of: take {', '.join(fitting)}."
+        )
+
+
 def evaluate(
     models: Sequence[keras.Model],
     dataset: Dataset,
@@ -144,12 +159,7 @@ def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch
             "An evaluation needs a model, an image, and batches of at least one; given "
             f"{len(models)} models, {dataset.test.examples} images, batch_size={batch_size}."
         )
-    if row.photographs != (dataset.image_shape is None):
-        fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
-        raise ValueError(
-            f"The protocol {row.name} is for {'photographs' if row.photographs else 'small images'}"
-            f", which {dataset.name} has none of: take {', '.join(fitting)}."
-        )
+    check_protocol(row.name, dataset)
     for model in models:
         taken, given = model.input_shape, model.output_shape
         if taken != models[0].input_shape:

@@ -76,7 +76,7 @@ def test_what_evaluate_cannot_do_is_said(run: Path, tmp_path: Path, capsys) -> N
     model = str(run / "model.keras")
     for arguments, words, code in (
         ([], ["--model FILE.keras", "--network"], 2),
-        (["--model", model, "--protocol=ten_crop"], ["ten_crop", "single"], 1),
+        (["--model", model, "--protocol=ten_crop"], ["ten_crop", "single"], 2),
         (["--model", str(tmp_path / "none.keras")], ["none.keras"], 1),
         (["--network=resnet8", "--weights", model], ["--preprocessing"], 1),
     ):

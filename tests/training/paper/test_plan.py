@@ -247,7 +247,6 @@ def test_a_dry_run_trains_nothing_and_counts_the_steps(tmp_path, capsys):
         (["table4", "--dataset", "folder", "--depths", "18"], ["table4", "depth 18"], 1),
         (["table6", "--recipe", "none"], ["'none'"], 2),
         (["table6", "--set", "learning_rat=1"], ["'learning_rate'"], 2),
-        (["table6", "--budget", "0"], ["--budget", "given 0"], 2),
         (["table6", "--no-train", "--adopt", "/nowhere"], ["/nowhere"], 1),
     ],
 )
