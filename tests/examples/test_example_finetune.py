@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from examples import common, finetune, image_folder, stickers
+from examples import finetune, stickers
 from keras_resnet import ARCHITECTURES
+from training.data import split_file
 
 ROW = keras_resnet.weights.list_published("resnet20")[0]
 OPEN = """
@@ -39,8 +40,7 @@ def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("finetune")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.TUNED]})
-        patch.setattr(finetune, "EVERY", common.ROWS)
-        assert finetune.main(["--steps", "80", "--out", str(out)]) == 0
+        assert finetune.main(["--steps", "90", "--out", str(out)]) == 0
     return out
 
 
@@ -78,64 +78,25 @@ def test_stickers_are_the_same_every_time_and_no_piece_is_in_two(tmp_path):
     assert sorted(below) == list(range(520))
 
 
-@pytest.mark.parametrize("labelled", [3, None])
-def test_the_split_is_by_class_and_by_seed(labelled, tmp_path):
-    sizes = {"ants": 30, "bees": 7, "cats": 12}
-    for name, size in sizes.items():
-        (tmp_path / name).mkdir()
-        for i in range(size):
-            (tmp_path / name / f"{i}.png").touch()
-    folder = image_folder.find(tmp_path)
-    assert folder.classes == tuple(sizes)
-    assert len(set(folder.files.paths)) == folder.files.examples == sum(sizes.values())
-    training = image_folder.split(folder, labelled, seed=0)
-    assert training.shape == folder.files.labels.shape  # a file is in one half
-    for label, (name, size) in enumerate(sizes.items()):
-        members = folder.files.labels == label
-        assert {Path(path).parent.name for path in folder.files.paths[members]} == {name}
-        assert training[members].sum() == (labelled or 4 * size // 5)
-    np.testing.assert_array_equal(image_folder.split(folder, labelled, seed=0), training)
-    assert not np.array_equal(image_folder.split(folder, labelled, seed=1), training)
+def test_the_split_is_by_class_and_by_seed(own, tmp_path):
+    roles = []
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        rows = split_file.read(finetune.split(own, 3, seed, tmp_path / f"{name}.csv"))
+        assert len({row.file for row in rows}) == 10
+        for class_name in ("bright", "dark"):
+            mine = [row for row in rows if row.class_name == class_name]
+            assert {Path(row.file).parts[0] for row in mine} == {class_name}
+            assert [row.role for row in mine].count("train") == 3
+        roles.append({row.file: row.role for row in rows})
+    assert roles[0] == roles[1] != roles[2]
 
 
-def weights(model: keras.Model) -> dict[str, np.ndarray]:
-    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
-
-
-def changed(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set[str]:
-    """Kinds of the weights that are not bit for bit the same: `kernel`, `top`, ..."""
-    return {
-        "top" if path.startswith("predictions") else path.rpartition("/")[2]
-        for path in before
-        if not np.array_equal(before[path], after[path])
-    }
-
-
-def test_what_is_frozen_stays():
-    net = keras_resnet.cifar_architecture(8)
-    model = finetune.build(net, ROW, pretrained=False, classes=3)
-    generator = np.random.default_rng(0)
-    images, labels = generator.integers(0, 256, (8, 32, 32, 3), np.uint8), np.arange(8) % 3
-    moved = []
-    with_batch_norm = finetune.Phase(0.5, 1e-3, batch_norm=True)
-    for phase in (*finetune.WAYS[finetune.TUNED].phases, with_batch_norm):
-        before = weights(model)
-        finetune.prepare(model, net, phase, steps=3)
-        common.fit(model, common.batches(images, labels, 4, seed=0), 3, "test")
-        moved.append(changed(before, weights(model)))
-    head, whole, thawed = moved
-    assert head == {"top"}
-    assert whole == {"top", "kernel"}
-    assert thawed == whole | {"gamma", "beta", "moving_mean", "moving_variance"}
-
-
-def test_every_kernel_trains_once_unfrozen():
-    net = keras_resnet.cifar_architecture(8)
-    model = finetune.build(net, ROW, pretrained=False, classes=3)
-    finetune.prepare(model, net, finetune.WAYS[finetune.TUNED].phases[-1], steps=1)
-    kernels = {weight.path for weight in model.weights if weight.path.endswith("kernel")}
-    assert kernels == {w.path for w in model.trainable_weights} - {"predictions/bias"}
-    assert len(kernels) == net.depth
+def test_each_way_is_a_recipe_that_trains():
+    for way in finetune.WAYS.values():
+        job = finetune.job("resnet20", "cifar10", way, 100, 0, data_dir="somewhere")
+        job.check()
+        assert (job.weights is None) == (not way.pretrained)
+    assert finetune.WAYS[finetune.TUNED].changes == {"top_fraction": 0.5}  # else the recipe's
 
 
 def test_the_command_in_small(finished):
@@ -147,8 +108,8 @@ def test_the_command_in_small(finished):
 
 
 def test_the_saved_model_has_the_error_that_was_measured(finished):
-    folder = image_folder.find(finished / "stickers")
-    test = folder.files.paths[~image_folder.split(folder, finetune.LABELLED, seed=0)]
+    rows = split_file.read(finished / "split-0.csv")
+    test = [finished / "stickers" / row.file for row in rows if row.role == "test"]
     found = subprocess.run(
         [sys.executable, "-c", OPEN, finished / "model.keras", finished / "labels.txt", *test],
         check=True,
@@ -165,20 +126,9 @@ def test_a_folder_of_ones_own(own, monkeypatch):
     monkeypatch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.TUNED]})
     assert finetune.main(arguments(own)) == 0
     result = json.loads((own.parent / "out" / "result.json").read_text())
-    assert "2 classes, 8 images to train on, 2 to test" in result["title"]
+    assert result["title"].startswith("Test error: 2 classes")
     assert (own.parent / "out" / "labels.txt").read_text() == "bright\ndark\n"
     assert not (own.parent / "out" / "stickers").exists()
-
-
-def test_images_of_any_size_are_scaled_and_cut_to_the_middle(tmp_path):
-    pixels = np.zeros((64, 192, 3), np.uint8)
-    pixels[:, 64:128] = (10, 100, 200)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        Image.fromarray(pixels).save(tmp_path / name / "wide.png")
-    read = image_folder.read(image_folder.find(tmp_path).files, 32)
-    assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read[:, :, 2:-2], np.full((2, 32, 28, 3), (10, 100, 200)))
 
 
 def test_what_is_wrong_with_a_folder_is_said(own, capsys):
@@ -188,12 +138,7 @@ def test_what_is_wrong_with_a_folder_is_said(own, capsys):
 
     assert "bright has 5 images, so that 5 of them" in refused("--labelled", "5")
     assert "bright has 5 images, so that -1 of them" in refused("--labelled", "-1")
-    (own / "dark" / "5.png").write_text("no image")
-    assert f"{own / 'dark' / '5.png'} is damaged, or neither JPEG nor PNG" in refused()
-    (own / "empty").mkdir()
-    assert f"{own / 'empty'} has no images (.jpg, .jpeg, .png)" in refused()
-    assert "a folder for each class, two at least" in refused("--images", str(own / "dark"))
-    assert f"There is no folder {own / 'missing'}" in refused("--images", str(own / "missing"))
+    assert "missing is not a directory" in refused("--images", str(own / "missing"))
 
 
 def test_a_net_without_a_published_twin_is_alone(capsys):

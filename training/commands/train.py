@@ -88,7 +88,7 @@ def _add_weights(group: argparse._ArgumentGroup) -> None:
         "--weights",
         metavar="NAME|FILE",
         help="start from published weights (imagenet, ...), a weights file, or the model.keras of "
-        "an earlier run; the classes are learned anew",
+        "an earlier run; the top for the data set's classes starts from random weights",
     )
     shared.add_preprocessing(group)
     group.add_argument(
@@ -151,6 +151,10 @@ def _job(options: argparse.Namespace) -> Job:
     recipe = recipes.override(recipes.load(name), overrides)
     job = jobs.Job(**fields, recipe=recipe)
     job.check()
+    if job.weights is not None:
+        from training.models.preprocessing import convention_of
+
+        convention_of(job.weights, job.architecture, job.preprocessing)  # checks them
     return job
 
 

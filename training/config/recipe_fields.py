@@ -41,7 +41,7 @@ class Recipe:
     warmup_fraction: float = 0.0  # cosine, one_cycle: of the run, rising linearly from zero
 
     # Weights from elsewhere: the new top is trained alone first, then the network with it.
-    top_fraction: float = 0.0  # of the run, in whole epochs, for the top alone
+    top_fraction: float = 0.0  # of the run, in whole epochs, for the top alone; 1: all of it
     top_learning_rate: float = 0.1  # of these epochs, falling along a cosine
     freeze: tuple[str, ...] = ()  # of FREEZABLE; conv3 freezes conv1, conv2_x and conv3_x
 
@@ -97,7 +97,9 @@ class Recipe:
         for field in (*rates, "held_out", "randaugment", "mixup", "cutmix"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field} is not negative; given {getattr(self, field)}.")
-        for field in ("label_smoothing", "ema", "warmup_fraction", "top_fraction"):
+        if not 0 <= self.top_fraction <= 1:
+            raise ValueError(f"top_fraction lies in [0, 1]; given {self.top_fraction}.")
+        for field in ("label_smoothing", "ema", "warmup_fraction"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field} lies in [0, 1); given {getattr(self, field)}.")
         if self.held_out >= 1 and self.held_out != int(self.held_out):

@@ -50,17 +50,16 @@ def of_training_images(split: Split) -> Preprocessing:
     return Preprocessing(mean, np.ones_like(mean))
 
 
-def of_weights(
-    source: str, architecture: Architecture, convention: str | None, shape: tuple[int, int, int]
-) -> Preprocessing:
-    """What weights need of their input.
+def convention_of(
+    source: str, architecture: Architecture, convention: str | None = None
+) -> str | None:
+    """Returns the convention of weights; `None` for a `.keras` file, which holds its own.
 
     Args:
         source: A name of published weights, or a weights file.
         architecture: The network.
         convention: A key of `keras_resnet.preprocessing.CONVENTIONS`, for a file that does not say
             it. Published weights do, and so does a `model.keras` of `train`.
-        shape: (H, W, C) of the images to train on.
 
     Raises:
         ValueError: If nothing says what the weights need, or `convention` contradicts them.
@@ -73,14 +72,35 @@ def of_weights(
                 f"The weights {source} of {architecture.name} need the preprocessing "
                 f"{found.preprocessing}; given {convention}."
             )
-        convention = found.preprocessing
-    elif convention is None and source.endswith(".keras"):
-        return _of_model_file(Path(source))
+        return found.preprocessing
+    if convention is None and source.endswith(".keras"):
+        return None
     if convention is None or convention not in CONVENTIONS:
         raise ValueError(
             f"What {source} needs of its input is not in the file: give --preprocessing, one of "
             f"{', '.join(CONVENTIONS)}."
         )
+    return convention
+
+
+def of_weights(
+    source: str, architecture: Architecture, convention: str | None, shape: tuple[int, int, int]
+) -> Preprocessing:
+    """Returns what weights need of their input.
+
+    Args:
+        source: A name of published weights, or a weights file.
+        architecture: The network.
+        convention: The convention of a file that does not say it.
+        shape: (H, W, C) of the images to train on.
+
+    Raises:
+        ValueError: If `convention_of` does.
+        OSError: If there is no such file.
+    """
+    convention = convention_of(source, architecture, convention)
+    if convention is None:
+        return _of_model_file(Path(source))
     given = CONVENTIONS[convention]
     bgr = given.order == "BGR"
     mean, std = given.means * given.scale, np.reshape(given.std, (1, 1, 3)) * given.scale

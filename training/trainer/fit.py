@@ -72,7 +72,8 @@ def fit(model: keras.Model, run: Run, directory: RunDirectory) -> History:
 
 def _phases(run: Run) -> list[Phase]:
     top, total = run.top_steps, run.total_steps
-    return ([Phase(0, top, top_only=True)] if top else []) + [Phase(top, total, top_only=False)]
+    phases = [Phase(0, top, top_only=True), Phase(top, total, top_only=False)]
+    return [phase for phase in phases if phase.first < phase.last]
 
 
 def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:

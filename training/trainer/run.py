@@ -91,10 +91,10 @@ class Run:
     @property
     def top_steps(self) -> int:
         """Steps of the whole epochs in which the top is trained alone."""
-        wanted = self.recipe.top_fraction * self.total_steps / self.epoch_steps
-        if not wanted or self.total_steps < 2 * self.epoch_steps:
-            return 0
-        return max(1, round(wanted)) * self.epoch_steps
+        fraction, epochs = self.recipe.top_fraction, self.total_steps // self.epoch_steps
+        if fraction in (0, 1) or epochs < 2:
+            return self.total_steps if fraction == 1 else 0
+        return min(max(1, round(fraction * epochs)), epochs - 1) * self.epoch_steps
 
 
 def load(job: Job, backend: Backend, options: Options) -> Run:

@@ -53,9 +53,15 @@ def donor(weights: str) -> dict[str, np.ndarray]:
     return transfer.arrays_of(keras_resnet.CifarResNet(8, weights=weights, classes=7))
 
 
-def test_first_the_top_alone_then_all_but_batch_norm(job, whole, weights, tmp_path):
-    top = transfer.arrays_of(train(job, tmp_path, options=Options(pause_after=2)).model)
-    end, start = transfer.arrays_of(whole[1].model), donor(weights)
+@pytest.fixture(scope="module")
+def top_alone(job: Job, tmp_path_factory: pytest.TempPathFactory):
+    """The run, paused where the whole network is about to train."""
+    workdir = tmp_path_factory.mktemp("paused")
+    return workdir, train(job, workdir, options=Options(pause_after=2))
+
+
+def test_first_the_top_alone_then_all_but_batch_norm(top_alone, whole, weights):
+    start, top, end = donor(weights), *(transfer.arrays_of(x[1].model) for x in (top_alone, whole))
     for name, array in start.items():
         if name.startswith("predictions/"):
             continue
@@ -66,14 +72,16 @@ def test_first_the_top_alone_then_all_but_batch_norm(job, whole, weights, tmp_pa
     assert [row["learning_rate"] for row in whole[1].rows][1] < RECIPE.top_learning_rate / 2
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_cut_within_either_part_or_between_them(job, whole, tmp_path, epochs):
-    train(job, tmp_path, options=Options(pause_after=epochs))
-    on = train(job, tmp_path)
-    assert [row["step"] for row in on.rows] == [row["step"] for row in whole[1].rows]
+@pytest.mark.parametrize("between", [False, True], ids=["within the first part", "between them"])
+def test_cut_and_continued(job, whole, top_alone, tmp_path, between):
+    workdir = top_alone[0] if between else tmp_path
+    if not between:
+        train(job, workdir, options=Options(pause_after=1))
+    continued = train(job, workdir)
+    assert [row["step"] for row in continued.rows] == [row["step"] for row in whole[1].rows]
+    found = transfer.arrays_of(continued.model)
     for name, array in transfer.arrays_of(whole[1].model).items():
-        found = transfer.arrays_of(on.model)[name]
-        np.testing.assert_allclose(found, array, rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("convention", ["caffe", "torch", "cifar10"])
