@@ -40,7 +40,7 @@ def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("finetune")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.TUNED]})
-        assert finetune.main(["--steps", "90", "--out", str(out)]) == 0
+        assert finetune.main(["--steps", "60", "--out", str(out)]) == 0
     return out
 
 
