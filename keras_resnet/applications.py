@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from keras_resnet import architectures, resnet
+from keras_resnet import architectures, inputs, resnet
 from keras_resnet import weights as weight_files
 from keras_resnet.architectures import ARCHITECTURES, STEMS, Architecture
+from keras_resnet.weights.published import PUBLISHED_WEIGHTS, PublishedWeights
 
 ARGUMENTS = """
 Shapes are channels_last; under `keras.config.image_data_format() == "channels_first"` they are
@@ -34,13 +35,13 @@ Args:
     shortcut: Residual nets only (section 3.3): `"A"`, identity with zero-padded channels and no
         parameters; `"B"`, projection where dimensions grow; `"C"`, projection everywhere.
         Default: {shortcut}.
-    version: `"v1"`, the paper's stride in a stage's first convolution, or `"v1.5"`, in the 3x3 of
-        a bottleneck. Default: what the weights need (a file in PyTorch's layout: `"v1.5"`), else
-        `"v1"`.
-    zero_init_residual: Start each residual branch at zero (arXiv 1706.02677, section 5.1).
-    scan: Run the blocks of a stage after its first in a loop over stacked weights, which makes very
-        deep nets start in seconds. The numbers are the same; `copy_weights` takes them to the net
-        without and back, and only that one opens with plain Keras.
+    version: Which convolution of a stage's first block strides: `"v1"`, as in the paper, the first
+        one; `"v1.5"`, the 3x3 of a bottleneck. Default: what the weights need (a file in PyTorch's
+        layout: `"v1.5"`), else `"v1"`.
+    zero_init_residual: Whether each residual branch starts at zero (arXiv 1706.02677, section 5.1).
+    scan: Whether the blocks of a stage after its first run in a loop over stacked weights, so that
+        very deep nets start in seconds. The outputs are the same. `copy_weights` copies the weights
+        to the net built with `scan=False`, whose files open with plain Keras, and back.
 
 Returns:
     A functional `keras.Model`: (N, {size}, {size}, 3) -> (N, {classes}) by default.
@@ -67,27 +68,32 @@ def ResNet(
     zero_init_residual: bool | None = None,
     scan: bool = False,
 ) -> keras.Model:
-    """Any network: a row of `keras_resnet.ARCHITECTURES`, or an `Architecture` of your own."""
+    """Any network: an entry of `keras_resnet.ARCHITECTURES`, or an `Architecture` of your own."""
     if not isinstance(architecture, Architecture):
         raise ValueError(
             "architecture takes a keras_resnet.Architecture, such as "
             f"keras_resnet.ARCHITECTURES['resnet50']; given {architecture!r}."
         )
+    inputs.check_pooling(pooling)
+    inputs.check_classes(classes)
     architecture = architectures.with_options(architecture, shortcut, None, zero_init_residual)
-    source = weight_files.find(weights, architecture, include_top, classes, classifier_activation)
+    source = weight_files.find(weights, architecture, include_top, classes)
+    if include_top and isinstance(source, PublishedWeights):
+        inputs.check_activation(classifier_activation)
     version = weight_files.fitting_version(source, architecture, version)
     architecture = architectures.with_options(architecture, version=version)
-    model = resnet.build(
-        architecture,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        scan=scan,
-    )
+    classes = STEMS[architecture.stem].classes if classes is None else int(classes)
+    name = architecture.name if name is None else name
+
+    images = inputs.images(architecture, input_tensor, input_shape, include_top)
+    features = resnet.feature_maps(images, architecture, scan=scan)[-1]  # (N, H/32, W/32, C)
+    if include_top:
+        outputs = resnet.top(features, classes, classifier_activation)  # (N, classes)
+    else:
+        outputs = resnet.pooled(features, pooling)  # (N, C), or the features themselves
+    first = keras.utils.get_source_inputs(images)
+    # Keras expects calls to have the structure of `inputs`: one tensor, not a list of one.
+    model = keras.Model(first[0] if len(first) == 1 else first, outputs, name=name)
     if source is not None:
         weight_files.load(model, source, architecture, include_top)
     return model
@@ -97,38 +103,42 @@ def _arguments(architecture: Architecture | None) -> str:
     """The arguments' description, with this network's own numbers."""
     if architecture is None:
         return ARGUMENTS.format(
-            smallest="S", size="size", classes="classes", shortcut="the row's", weights="`None`"
-        ).replace("\nArgs:\n", "\nArgs:\n    architecture: The row.\n")
+            smallest="S",
+            size="size",
+            classes="classes",
+            shortcut="the architecture's",
+            weights="`None`",
+        ).replace("\nArgs:\n", "\nArgs:\n    architecture: The network.\n")
     stem = STEMS[architecture.stem]
     return ARGUMENTS.format(
         smallest=architecture.total_stride,
         size=stem.image_size,
         classes=stem.classes,
         shortcut=repr(architecture.shortcut),
-        weights=repr(_default_weights(architecture)),
+        weights=repr(default_weights(architecture.name)),
     )
 
 
-def _default_weights(architecture: Architecture) -> str | None:
-    """As in keras.applications: ImageNet's where they are published, so that nothing is random."""
-    published = {row.name for row in weight_files.list_published(architecture.name)}
-    return "imagenet" if "imagenet" in published else None
+def default_weights(network: str) -> str | None:
+    """The default of a network's constructor: ImageNet's weights where they are published."""
+    published = {(one.network, one.name) for one in PUBLISHED_WEIGHTS}
+    return "imagenet" if (network, "imagenet") in published else None
 
 
 def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
-    """The constructor of the row of that name, e.g. `ResNet50` of `resnet50`."""
-    row = ARCHITECTURES[function_name.lower()]
-    default_weights = _default_weights(row)
+    """The constructor of one network of the paper, such as `ResNet50` of `resnet50`."""
+    architecture = ARCHITECTURES[function_name.lower()]
+    own_weights = default_weights(architecture.name)
 
     def constructor(
         include_top: bool = True,
-        weights: str | os.PathLike[str] | None = default_weights,
+        weights: str | os.PathLike[str] | None = own_weights,
         input_tensor: Any = None,
         input_shape: Sequence[int | None] | None = None,
         pooling: str | None = None,
-        classes: int = STEMS[row.stem].classes,
+        classes: int = STEMS[architecture.stem].classes,
         classifier_activation: Any = "softmax",
-        name: str = row.name,
+        name: str = architecture.name,
         *,
         shortcut: str | None = None,
         version: str | None = None,
@@ -136,7 +146,7 @@ def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
         scan: bool = False,
     ) -> keras.Model:
         return ResNet(
-            row,
+            architecture,
             include_top,
             weights,
             input_tensor,
@@ -152,8 +162,9 @@ def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
         )
 
     constructor.__name__ = constructor.__qualname__ = function_name
-    kind = "residual" if row.residual else "plain"
-    constructor.__doc__ = f"The {row.depth}-layer {kind} net, {place}.\n{_arguments(row)}"
+    kind = "residual" if architecture.residual else "plain"
+    first_line = f"The {architecture.depth}-layer {kind} net, {place}."
+    constructor.__doc__ = f"{first_line}\n{_arguments(architecture)}"
     return constructor
 
 

@@ -1,4 +1,4 @@
-"""The paper's networks as one table of rows; pure Python.
+"""The paper's networks as one table, `ARCHITECTURES`. Pure Python; `stages` has the blocks.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv 1512.03385:
 Table 1 (ImageNet), section 4.2 (CIFAR-10), section 3.3 (the shortcut options A, B and C).
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Integral
 from types import MappingProxyType
+from typing import Any
 
 SHORTCUTS = ("A", "B", "C")
 VERSIONS = ("v1", "v1.5")
@@ -19,7 +21,7 @@ CIFAR_PLAIN_DEPTHS = (20, 32, 44, 56, 110)  # Fig. 6 left, and the text beside i
 
 @dataclass(frozen=True)
 class Stem:
-    """What stands before the first stage, with the input it was made for."""
+    """The layers before conv2_x, and the data set that they were made for."""
 
     filters: int
     kernel_size: int
@@ -31,10 +33,10 @@ class Stem:
 
 @dataclass(frozen=True)
 class BlockKind:
-    """The convolutions of one block: kernel sizes, and filters as multiples of the stage's."""
+    """The convolutions of one block, first to last."""
 
     kernel_sizes: tuple[int, ...]
-    filter_multiples: tuple[int, ...]
+    filter_multiples: tuple[int, ...]  # filters, as multiples of the stage's
 
 
 STEMS: Mapping[str, Stem] = MappingProxyType(
@@ -57,14 +59,14 @@ def _require_one_of(field: str, value: object, allowed: tuple[object, ...]) -> N
         raise ValueError(f"{field} is one of {', '.join(map(repr, allowed))}; given {value!r}.")
 
 
-def is_positive_integer(value: object) -> bool:
-    """Whether `value` is a whole number of at least 1; `True` is none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def is_positive_integer(value: Any) -> bool:
+    """Whether `value` is a whole number of at least 1, Python's or NumPy's; a bool is not."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network: a row of the table, or a row of your own.
+    """One network: an entry of `ARCHITECTURES`, or one of your own.
 
     Args:
         name: The model's name.
@@ -75,11 +77,11 @@ class Architecture:
             height and width.
         shortcut: `"A"` (identity, zero-padded channels), `"B"` (1x1 projection where dimensions
             grow), `"C"` (projection on every shortcut), or `None` for a plain net.
-        version: Where a stage's first block strides: `"v1"`, the paper's, in its first convolution;
-            `"v1.5"`, of later code, in the 3x3 of a bottleneck.
-        stem_filters: Filters of the first convolution; `None` is the stem's own number.
-        zero_init_residual: Start each residual branch at zero, by a zero scale in its last batch
-            norm (not the paper's; Goyal et al. 2017, arXiv 1706.02677, section 5.1).
+        version: Which convolution of a stage's first block strides: `"v1"`, as in the paper, the
+            first one; `"v1.5"`, as in later code, the 3x3 of a bottleneck.
+        stem_filters: Filters of the first convolution. Default: those of the stem.
+        zero_init_residual: Whether each residual branch starts at zero, by a zero scale in its last
+            batch norm (not in the paper; Goyal et al. 2017, arXiv 1706.02677, section 5.1).
 
     Raises:
         ValueError: If the fields do not describe a network.
@@ -103,7 +105,7 @@ class Architecture:
             numbers = getattr(self, field)
             if not isinstance(numbers, (tuple, list)) or not all(map(is_positive_integer, numbers)):
                 raise ValueError(f"{field} takes a tuple of positive integers; given {numbers!r}.")
-            object.__setattr__(self, field, tuple(numbers))  # a row is hashable
+            object.__setattr__(self, field, tuple(map(int, numbers)))
         if not self.blocks or len(self.blocks) != len(self.filters):
             raise ValueError(
                 "blocks and filters need one number per stage, and at least one stage; "
@@ -130,27 +132,29 @@ class Architecture:
 
     @property
     def residual(self) -> bool:
+        """Whether the blocks have shortcuts."""
         return self.shortcut is not None
 
     @property
     def block_depth(self) -> int:
-        """Convolutions in one block."""
+        """Convolutions in one block, without a projection."""
         return len(BLOCKS[self.block].kernel_sizes)
 
     @property
     def first_filters(self) -> int:
+        """Filters of the first convolution."""
         return self.stem_filters or STEMS[self.stem].filters
 
     @property
     def stage_outputs(self) -> tuple[int, ...]:
-        """Channels that each stage hands on."""
+        """Channels of each stage's output."""
         expansion = BLOCKS[self.block].filter_multiples[-1]
         return tuple(expansion * filters for filters in self.filters)
 
     @property
     def depth(self) -> int:
-        """Weighted layers as the paper counts them: first convolution, blocks, classifier."""
-        return 1 + self.block_depth * sum(self.blocks) + 1
+        """Weighted layers as the paper counts them, without projections."""
+        return 1 + self.block_depth * sum(self.blocks) + 1  # stem, blocks, classifier
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
@@ -180,21 +184,15 @@ def cifar_architecture(depth: int, residual: bool = True) -> Architecture:
         raise ValueError(
             f"A CIFAR net's depth is 6n+2 with n >= 1 (8, 14, 20, 26, 32, ...); given {depth!r}."
         )
-    blocks = (depth - 2) // 6
-    return Architecture(
-        name=f"{'resnet' if residual else 'plain'}{depth}",
-        stem="cifar",
-        block="basic",
-        blocks=(blocks,) * 3,
-        filters=(16, 32, 64),
-        shortcut="A" if residual else None,
-    )
+    n = (depth - 2) // 6
+    name, shortcut = (f"resnet{depth}", "A") if residual else (f"plain{depth}", None)
+    return Architecture(name, "cifar", "basic", (n, n, n), (16, 32, 64), shortcut)
 
 
 _IMAGENET_FILTERS = (64, 128, 256, 512)
 
 # fmt: off
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({row.name: row for row in (
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({one.name: one for one in (
     # Table 1:    name         stem        block         conv2_x..5_x     filters           shortcut
     Architecture("plain18",   "imagenet", "basic",      (2, 2,  2, 2),    _IMAGENET_FILTERS, None),
     Architecture("plain34",   "imagenet", "basic",      (3, 4,  6, 3),    _IMAGENET_FILTERS, None),
@@ -211,7 +209,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({row.name: row for 
 
 
 def get(name: str) -> Architecture:
-    """The row called `name`, e.g. `"resnet50"`; `"resnet<6n+2>"` and `"plain<6n+2>"` for CIFAR.
+    """The network called `name`, such as `"resnet50"`, or `"resnet26"` for CIFAR (any 6n+2).
 
     Raises:
         ValueError: If no network has that name.
@@ -221,9 +219,9 @@ def get(name: str) -> Architecture:
     for prefix, residual in (("resnet", True), ("plain", False)):
         depth = name.removeprefix(prefix)
         if depth != name and depth.isdecimal() and int(depth) >= 8 and (int(depth) - 2) % 6 == 0:
-            row = cifar_architecture(int(depth), residual)
-            if row.name == name:  # "resnet020" is no name
-                return row
+            found = cifar_architecture(int(depth), residual)
+            if found.name == name:  # "resnet020" is no name
+                return found
     raise ValueError(
         f"There is no network {name!r}. Known: {', '.join(ARCHITECTURES)}; further CIFAR nets are "
         "called 'resnet<depth>' or 'plain<depth>' with depth 6n+2 (8, 14, 26, ...)."
@@ -237,18 +235,18 @@ def with_options(
     zero_init_residual: bool | None = None,
     width: float = 1,
 ) -> Architecture:
-    """`architecture` with the given options in place of its own; `None` keeps the row's.
+    """`architecture` with the given options in place of its own; `None` keeps its own.
 
     Args:
-        architecture: A row.
+        architecture: The network.
         shortcut: `"A"`, `"B"` or `"C"`.
         version: `"v1"` or `"v1.5"`.
         zero_init_residual: Whether residual branches start at zero.
-        width: The filters of every convolution, the first one's too, as a multiple of the row's.
+        width: Multiplies the filters of every convolution, the first one's too.
 
     Raises:
-        ValueError: If a shortcut is asked of a plain net, an option is unknown, or `width` does
-            not come to whole numbers of filters.
+        ValueError: If a shortcut is asked of a plain net, an option is unknown, or `width` makes
+            fractions of filters.
     """
     if shortcut is not None and not architecture.residual:
         raise ValueError(
@@ -264,11 +262,6 @@ def with_options(
             )
         first, *stages = map(int, wide)
         architecture = replace(architecture, stem_filters=first, filters=tuple(stages))
-    return replace(
-        architecture,
-        shortcut=architecture.shortcut if shortcut is None else shortcut,
-        version=architecture.version if version is None else version,
-        zero_init_residual=(
-            architecture.zero_init_residual if zero_init_residual is None else zero_init_residual
-        ),
-    )
+    options = {"shortcut": shortcut, "version": version, "zero_init_residual": zero_init_residual}
+    given = {name: value for name, value in options.items() if value is not None}
+    return replace(architecture, **given)  # type: ignore[arg-type]

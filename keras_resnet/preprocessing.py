@@ -1,7 +1,8 @@
-"""What published weights need of their input, and the names of ImageNet's classes."""
+"""How images are preprocessed for published weights, and the names of the classes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +20,11 @@ PRETRAINED = Path(__file__).parent / "pretrained"  # weights that come with the 
 class Convention:
     """(x / scale - mean) / std for pixels x in [0, 255], channel by channel in `order`."""
 
-    order: str  # of the channels handed on: "RGB" or "BGR"
+    order: str  # of the preprocessed channels: "RGB" or "BGR"
     scale: float
     mean: tuple[float, float, float] | str  # in `order`, after scaling; or .npy (H, W, 3): by pixel
     std: tuple[float, float, float]  # in `order`, after scaling
+    used_by: str  # the published weights that need it
 
     @property
     def means(self) -> np.ndarray:
@@ -41,12 +43,15 @@ def _mean_of_pixels(file: str) -> np.ndarray:
 
 # fmt: off
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType({
-    # The authors' Caffe nets: mean pixel of ImageNet's training set, as keras.applications has it.
-    "caffe": Convention("BGR",   1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
-    # torchvision and timm: mean and standard deviation of ImageNet's training set.
-    "torch": Convention("RGB", 255.0, (0.485, 0.456, 0.406),      (0.229, 0.224, 0.225)),
+    # The authors' Caffe nets: the mean pixel of ImageNet's training set, from keras.applications.
+    "caffe": Convention("BGR",   1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0),
+                        "weights='imagenet' of resnet50, resnet101 and resnet152"),
+    # Mean and standard deviation of ImageNet's training set.
+    "torch": Convention("RGB", 255.0, (0.485, 0.456, 0.406),      (0.229, 0.224, 0.225),
+                        "all other weights for ImageNet: torchvision's and timm's"),
     # Section 4.2: the per-pixel mean of CIFAR-10's 50,000 training images, for images of 32x32.
-    "cifar10": Convention("RGB", 1.0, "cifar10_mean.npy",         (1.0, 1.0, 1.0)),
+    "cifar10": Convention("RGB", 1.0, "cifar10_mean.npy",         (1.0, 1.0, 1.0),
+                          "weights='cifar10'"),
 })
 # The classes in the order of the outputs; ImageNet's are fetched by keras.applications.
 CLASS_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -54,49 +59,42 @@ CLASS_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({
                 "dog", "frog", "horse", "ship", "truck"),
 })
 # fmt: on
+CLASSES: Mapping[str, int] = MappingProxyType({"imagenet": 1000, "cifar10": 10})
+# From keras.applications' imagenet_utils.py.
+CLASS_INDEX = (
+    "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
+)
 
 
-def preprocess_input(x: Any, convention: str, data_format: str | None = None) -> Any:
-    """RGB pixels as a net with published weights takes them; `x` itself stays as it is.
+def preprocess_input(x: Any, convention: str | None = None, data_format: str | None = None) -> Any:
+    """RGB pixels as published weights take them; `x` itself stays as it is.
 
     Args:
         x: RGB images with values in [0, 255]: (H, W, 3), (N, H, W, 3) or any (..., H, W, 3); under
             channels_first (..., 3, H, W). A NumPy array, a tensor or a symbolic Keras tensor.
         convention: A key of `CONVENTIONS`, `"caffe"`, `"torch"` or `"cifar10"`: the
-            `preprocessing` of the weights in `keras_resnet.weights.list_published()`. The mean of
-            `"cifar10"` is one per pixel: it takes images of 32x32.
+            `preprocessing` of the weights in `keras_resnet.weights.list_published()`, or of a
+            `keras_resnet.backbone`. There is no default, since weights of the same network differ.
+            `"cifar10"` has a mean for each pixel of 32x32 images.
         data_format: `"channels_last"` or `"channels_first"`. Default:
             `keras.config.image_data_format()`.
 
     Returns:
-        The preprocessed images, of the same shape, as what was given: a NumPy array or a tensor;
-        floating-point input keeps its type, other input becomes `keras.config.floatx()`.
+        The preprocessed images, of the shape and kind (NumPy array, tensor) of `x`; floating-point
+        input keeps its type, other input becomes `keras.config.floatx()`.
 
     Raises:
-        ValueError: If the convention or data format is unknown, or the images have not 3 channels
-            or not the size of a mean per pixel.
+        ValueError: If the convention is missing, it or the data format is unknown, or the images
+            do not have 3 channels or the size of a mean per pixel.
     """
-    if convention not in CONVENTIONS:
+    if convention is None or convention not in CONVENTIONS:
+        choices = ", ".join(f"{name!r} ({one.used_by})" for name, one in CONVENTIONS.items())
         raise ValueError(
-            f"convention is one of {', '.join(map(repr, CONVENTIONS))}; given {convention!r}."
+            f"convention is the one of the network's weights: {choices}; given {convention!r}."
         )
-    data_format = data_format or keras.config.image_data_format()
-    if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(
-            f"data_format is 'channels_last' or 'channels_first'; given {data_format!r}."
-        )
-    if not hasattr(x, "shape"):
-        raise ValueError(f"x is an array or a tensor of images; given {type(x).__name__}.")
-    rank = len(x.shape)
-    axis = -1 if data_format == "channels_last" else -3
-    if rank < 3 or x.shape[axis] != 3:
-        raise ValueError(
-            f"x holds RGB images, 3 channels on axis {axis} ({data_format}); given shape "
-            f"{tuple(x.shape)}. Repeat a grey image's channel three times; drop alpha."
-        )
-
-    row = CONVENTIONS[convention]
-    height, width, _ = row.means.shape
+    found = CONVENTIONS[convention]
+    axis = _channel_axis(x, data_format or keras.config.image_data_format())
+    height, width, _ = found.means.shape
     given = tuple(x.shape)[-3:-1] if axis == -1 else tuple(x.shape)[-2:]
     if (height, width) != (1, 1) and any(
         side not in (None, expected) for side, expected in zip(given, (height, width), strict=True)
@@ -108,18 +106,35 @@ def preprocess_input(x: Any, convention: str, data_format: str | None = None) ->
     dtype = keras.backend.standardize_dtype(x.dtype)
     if "float" not in dtype:
         dtype = keras.config.floatx()
-    mean, std = row.means, np.reshape(row.std, (1, 1, 3))
+    mean, std = found.means, np.reshape(found.std, (1, 1, 3))
     if axis == -3:
         mean, std = (np.transpose(values, (2, 0, 1)) for values in (mean, std))
     if isinstance(x, np.ndarray):
         x = x.astype(dtype)
         mean, std = mean.astype(dtype), std.astype(dtype)
-        x = np.flip(x, axis) if row.order == "BGR" else x
+        x = np.flip(x, axis) if found.order == "BGR" else x
     else:
         x = keras.ops.cast(x, dtype)
         mean, std = (keras.ops.convert_to_tensor(values, dtype) for values in (mean, std))
-        x = keras.ops.flip(x, axis) if row.order == "BGR" else x
-    return (x / row.scale - mean) / std
+        x = keras.ops.flip(x, axis) if found.order == "BGR" else x
+    return (x / found.scale - mean) / std
+
+
+def _channel_axis(x: Any, data_format: str) -> int:
+    """The axis of the three channels of RGB images: -1 or -3."""
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(
+            f"data_format is 'channels_last' or 'channels_first'; given {data_format!r}."
+        )
+    if not hasattr(x, "shape"):
+        raise ValueError(f"x takes an array or a tensor of images; given {type(x).__name__}.")
+    axis = -1 if data_format == "channels_last" else -3
+    if len(x.shape) < 3 or x.shape[axis] != 3:
+        raise ValueError(
+            f"x takes RGB images, 3 channels on axis {axis} ({data_format}); given shape "
+            f"{tuple(x.shape)}. Repeat a grey image's channel three times; drop alpha."
+        )
+    return axis
 
 
 def decode_predictions(
@@ -128,34 +143,49 @@ def decode_predictions(
     """The best `top` classes for each of `predictions` (N, classes).
 
     Args:
-        predictions: (N, 1000) of ImageNet, (N, 10) of CIFAR-10.
-        top: How many.
-        data_set: `"imagenet"`, by keras.applications' helper, which fetches the list of names
-            once, or `"cifar10"`: the `origin.data_set` of the weights' row.
+        predictions: (N, 1000) for ImageNet, (N, 10) for CIFAR-10: an array, a tensor or a list.
+        top: How many classes, at least 1.
+        data_set: `"imagenet"`, whose class names keras.applications fetches once, or `"cifar10"`:
+            the `origin.data_set` of the published weights.
 
     Returns:
         For each image `(id, name, score)`, best first; the id is ImageNet's WordNet id, or the
         number of the class.
 
     Raises:
-        ValueError: If the data set is unknown, or `predictions` have another number of classes.
+        ValueError: If the data set is unknown, `top` is below 1, or `predictions` have another
+            number of classes.
+        OSError: If ImageNet's class names cannot be fetched.
     """
-    if data_set == "imagenet":
-        decoded: list[list[tuple[str, str, float]]] = (
-            keras.applications.imagenet_utils.decode_predictions(predictions, top=top)
-        )
-        return decoded
-    if data_set not in CLASS_NAMES:
-        choices = ", ".join(map(repr, ("imagenet", *CLASS_NAMES)))
-        raise ValueError(f"data_set is one of {choices}; given {data_set!r}.")
-    names = CLASS_NAMES[data_set]
-    scores = np.asarray(predictions)
-    if scores.ndim != 2 or scores.shape[1] != len(names):
+    if data_set not in CLASSES:
+        raise ValueError(f"data_set is one of {', '.join(map(repr, CLASSES))}; given {data_set!r}.")
+    scores = np.asarray(keras.ops.convert_to_numpy(predictions))
+    if scores.ndim != 2 or scores.shape[1] != CLASSES[data_set]:
         raise ValueError(
-            f"predictions of {data_set} are (N, {len(names)}); given shape {scores.shape}."
+            f"predictions of {data_set} are (N, {CLASSES[data_set]}); given shape {scores.shape}."
         )
+    if top < 1:
+        raise ValueError(f"top takes a whole number of at least 1; given {top!r}.")
+    if data_set == "imagenet":
+        return _decoded_imagenet(scores, top)
+    names = CLASS_NAMES[data_set]
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
-        [(str(i), names[i], row[i]) for i in chosen]
-        for row, chosen in zip(scores, best, strict=True)
+        [(str(i), names[i], of_image[i]) for i in chosen]
+        for of_image, chosen in zip(scores, best, strict=True)
     ]
+
+
+def _decoded_imagenet(scores: np.ndarray, top: int) -> list[list[tuple[str, str, float]]]:
+    try:
+        decoded: list[list[tuple[str, str, float]]] = (
+            keras.applications.imagenet_utils.decode_predictions(scores, top=top)
+        )
+    except Exception as error:  # Keras raises a bare Exception if it cannot fetch
+        home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")  # as in get_file
+        path = os.path.join(os.path.expanduser(home), "models", CLASS_INDEX.rpartition("/")[2])
+        raise OSError(
+            f"The names of ImageNet's classes could not be fetched: {error}. Fetch {CLASS_INDEX} "
+            f"by hand and put it at {path}."
+        ) from error
+    return decoded

@@ -14,6 +14,7 @@ import keras_resnet
 from keras_resnet import Architecture
 
 SMALL = {"weights": None, "input_shape": (8, 8, 3)}
+LINEAR = (None, "linear", keras.activations.linear)
 TINY = Architecture("tiny", "cifar", "basic", (1, 1), (4, 6), "B", stem_filters=4)
 
 
@@ -119,6 +120,58 @@ def test_an_input_tensor_is_built_upon():
     twin = tiny()
     twin.set_weights(model.get_weights())
     np.testing.assert_allclose(model.predict_on_batch(x), twin.predict_on_batch(x / 255), rtol=1e-5)
+
+
+NUMPY = np.array([8, 8, 3])
+
+
+@pytest.mark.parametrize("shape", [[8, 8, 3], tuple(NUMPY), NUMPY, NUMPY.astype("uint8").tolist()])
+def test_sizes_of_every_kind_of_whole_number(shape):
+    model = tiny(input_shape=shape, classes=np.int64(7))
+    assert (model.input_shape, model.output_shape) == ((None, 8, 8, 3), (None, 7))
+    keras.models.model_from_json(model.to_json())
+    twin = tiny(input_tensor=keras.Input((8, 8, 3)), input_shape=shape)
+    assert twin.input_shape == (None, 8, 8, 3)
+
+
+def test_architectures_take_numpys_whole_numbers():
+    blocks, filters = np.array([1, 1]), np.array([4, 6])
+    own = Architecture("tiny", "cifar", "basic", tuple(blocks), tuple(filters), "B", stem_filters=4)
+    assert own == TINY
+    assert {type(number) for number in (*own.blocks, *own.filters)} == {int}
+    assert keras_resnet.cifar_architecture(np.int64(20)) == keras_resnet.ARCHITECTURES["resnet20"]
+
+
+def test_arguments_are_those_of_keras_applications_by_position():
+    pixels = keras.Input((64, 64, 3))
+    for module in (keras_resnet, keras.applications):
+        model = module.ResNet50(False, None, pixels, (64, 64, 3), "avg", 10, "softmax", "mine")
+        assert (model.output_shape, model.name) == ((None, 2048), "mine")
+        # Without a top, classes do not count; with one and random weights, they may be any.
+        assert module.ResNet50(True, None, None, (64, 64, 3), None, 5).output_shape == (None, 5)
+
+
+@pytest.mark.parametrize(
+    "activation", [None, "linear", "softmax", keras.activations.linear, keras.activations.softmax]
+)
+def test_published_weights_take_the_activations_of_keras_applications(activation):
+    model = keras_resnet.ResNet20(weights="cifar10", classifier_activation=activation)
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    logits = keras_resnet.ResNet20(weights="cifar10", classifier_activation=None)(x)
+    expected = logits if activation in LINEAR else keras.ops.softmax(logits)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_activation_of_ones_own_is_applied():
+    def hot(logits):
+        return keras.ops.softmax(logits / 2)
+
+    model = keras_resnet.ResNet20(weights="cifar10", classifier_activation=hot)
+    x = np.zeros((1, 32, 32, 3), "float32")
+    logits = keras_resnet.ResNet20(weights="cifar10", classifier_activation="linear")(x)
+    np.testing.assert_allclose(model(x), hot(logits), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"'sigmoid'.*keras\.activations\.sigmoid"):
+        keras_resnet.ResNet20(weights="cifar10", classifier_activation="sigmoid")
 
 
 def test_activation_of_the_top():

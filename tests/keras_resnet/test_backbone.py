@@ -10,7 +10,7 @@ import pytest
 from weight_samples import images, outputs, randomize
 
 import keras_resnet
-from keras_resnet import Architecture, analysis, backbone, freeze, resnet
+from keras_resnet import ARCHITECTURES, Architecture, analysis, backbone, freeze, resnet
 
 SIZES = ((67, 90), (64, 96), (33, 47))  # odd, even, and with odd maps further up
 KINDS = (("bottleneck", "v1"), ("bottleneck", "v1.5"), ("basic", "v1"))
@@ -266,6 +266,19 @@ def test_published_weights_choose_the_net_and_say_what_they_need_of_their_input(
         14,
         7,
     ]
+
+
+def test_the_default_weights_are_those_of_the_constructors(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        keras_resnet.weights, "load", lambda model, found, *rest: asked.append(found)
+    )
+    for build in (lambda: backbone("resnet18"), lambda: keras_resnet.ResNet18(include_top=False)):
+        build()
+    assert [(one.network, one.name) for one in asked] == [("resnet18", "imagenet")] * 2
+    for network in ("resnet20", "plain18", ARCHITECTURES["resnet18"]):  # random weights
+        assert backbone(network).preprocessing is None
+    assert len(asked) == 2
 
 
 def test_networks_that_are_none_are_refused():

@@ -11,10 +11,11 @@ import pytest
 
 import keras_resnet
 from keras_resnet import ARCHITECTURES, blocks
+from keras_resnet.stages import Convolution, Shortcut
 
 SCHEME = re.compile(
     r"conv1_(pad|conv|bn|relu)|pool1_(pad|pool)"
-    r"|conv[2-5]_block[1-9]\d*_([1-3]_(pad|conv|bn|relu)|0_(pool|conv|bn)|add|out)"
+    r"|conv[2-5]_block[1-9]\d*_([1-3]_(pad|conv|bn|relu)|0_(pool|pad|conv|bn)|add|out)"
     r"|avg_pool|predictions"
 )
 
@@ -60,7 +61,7 @@ def test_a_small_cifar_net_name_by_name():
     model = keras_resnet.CifarResNet(8, weights=None)
     stem = ["conv1_conv", "conv1_bn", "conv1_relu"]
     block = ["1_conv", "1_bn", "1_relu", "2_conv", "2_bn", "add", "out"]
-    strided = ["1_pad", "0_pool", *block]
+    strided = ["1_pad", "0_pool", "0_pad", *block]
     blocks_of = {"conv2_block1": block, "conv3_block1": strided, "conv4_block1": strided}
     expected = [f"{name}_{layer}" for name, layers in blocks_of.items() for layer in layers]
     assert sorted(names(model)) == sorted([*stem, *expected, "avg_pool", "predictions"])
@@ -68,18 +69,22 @@ def test_a_small_cifar_net_name_by_name():
 
 @pytest.mark.parametrize("name", ["resnet18", "plain18", "plain34", "resnet20", "plain20"])
 def test_basic_and_plain_nets_follow_the_scheme(name):
-    row = ARCHITECTURES[name]
-    model = keras_resnet.ResNet(row, weights=None)
+    architecture = ARCHITECTURES[name]
+    model = keras_resnet.ResNet(architecture, weights=None)
     assert all(SCHEME.fullmatch(layer) for layer in names(model))
-    sizes = paper.IMAGENET_OUTPUT_SIZES if row.stem == "imagenet" else paper.CIFAR_OUTPUT_SIZES
-    for number, (count, filters) in enumerate(zip(row.blocks, row.filters, strict=True), start=2):
+    sizes = (
+        paper.IMAGENET_OUTPUT_SIZES if architecture.stem == "imagenet" else paper.CIFAR_OUTPUT_SIZES
+    )
+    for number, (count, filters) in enumerate(
+        zip(architecture.blocks, architecture.filters, strict=True), start=2
+    ):
         size = sizes[f"conv{number}"]
         for block in range(1, count + 1):
             out = model.get_layer(f"conv{number}_block{block}_out")
             assert out.output.shape == (None, size, size, filters)
         assert f"conv{number}_block{count + 1}_out" not in names(model)
-    assert any(layer.endswith("_add") for layer in names(model)) == row.residual
-    assert any("_0_" in layer for layer in names(model)) == row.residual
+    assert any(layer.endswith("_add") for layer in names(model)) == architecture.residual
+    assert any("_0_" in layer for layer in names(model)) == architecture.residual
 
 
 @pytest.mark.parametrize("size", [8, 9])
@@ -88,9 +93,9 @@ def test_a_strided_3x3_samples_the_pixels_of_the_shortcut(size):
     x = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
     images = keras.Input(x.shape[1:])
     outputs = {
-        "convolution": blocks.conv_bn(images, 3, 3, 2, name="a"),
-        "shortcut A": blocks.shortcut(images, "A", 3, 2, name="b"),
-        "shortcut B": blocks.shortcut(images, "B", 3, 2, name="c"),
+        "convolution": blocks.conv_bn(images, Convolution("a", 3, 3, 2)),
+        "shortcut A": blocks.shortcut(images, Shortcut(strides=2), "b"),
+        "shortcut B": blocks.shortcut(images, Shortcut(Convolution("c_0", 3, 1, 2)), "c"),
     }
     model = keras.Model(images, outputs)
     delta = np.zeros((3, 3, 3, 3), "float32")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from keras_resnet import decode_predictions, preprocess_input
+from keras_resnet import decode_predictions, preprocess_input, weights
+from keras_resnet.preprocessing import CLASS_INDEX, CONVENTIONS
 
 # Transcribed: keras.applications' imagenet_utils, torchvision's transforms (RGB).
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -98,7 +99,8 @@ def test_float_types_are_kept():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.zeros((4, 4, 3)), "tf"), "'caffe', 'torch', 'cifar10'; given 'tf'"),
+        ((np.zeros((4, 4, 3)), "tf"), "'caffe'.*'torch'.*'cifar10'.*; given 'tf'"),
+        ((np.zeros((4, 4, 3)),), "'caffe' .weights='imagenet' of resnet50.*; given None"),
         ((np.zeros((4, 4, 1)), "torch"), r"3 channels on axis -1.*\(4, 4, 1\).*[Rr]epeat"),
         ((np.zeros((4, 3)), "torch"), "3 channels"),
         ((np.zeros((4, 4, 3)), "torch", "channels_first"), "axis -3"),
@@ -123,3 +125,44 @@ def test_decoding_gives_names_best_first(monkeypatch):
     ]
     with pytest.raises(ValueError, match="1000"):
         decode_predictions(np.zeros((1, 10)))
+
+
+def test_predictions_are_arrays_tensors_or_lists():
+    scores = np.eye(10, dtype="float32")[[3, 9]]
+    expected = decode_predictions(scores, top=1, data_set="cifar10")
+    assert [best[0][1] for best in expected] == ["cat", "truck"]
+    for other in (keras.ops.convert_to_tensor(scores), scores.tolist()):
+        assert decode_predictions(other, top=1, data_set="cifar10") == expected
+
+
+@pytest.mark.parametrize("data_set", ["imagenet", "cifar10"])
+def test_no_classes_at_all_are_refused(data_set):
+    with pytest.raises(ValueError, match="at least 1; given 0"):
+        decode_predictions(np.zeros((1, 1000 if data_set == "imagenet" else 10)), 0, data_set)
+
+
+def test_class_names_that_cannot_be_fetched_are_an_os_error(monkeypatch, tmp_path):
+    """Keras raises a bare `Exception`; a server that refuses stands for no network."""
+    helper = sys.modules[keras.applications.imagenet_utils.decode_predictions.__module__]
+    monkeypatch.setattr(helper, "CLASS_INDEX", None)
+    monkeypatch.setattr(helper, "CLASS_INDEX_PATH", "http://127.0.0.1:9/imagenet_class_index.json")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(helper.file_utils.config, "keras_home", lambda: str(tmp_path))
+    with pytest.raises(OSError, match="could not be fetched") as error:
+        decode_predictions(np.zeros((1, 1000)))
+    assert CLASS_INDEX in str(error.value)
+    assert str(tmp_path / "models" / "imagenet_class_index.json") in str(error.value)
+
+
+def test_the_address_of_the_class_names_is_kerass():
+    helper = sys.modules[keras.applications.imagenet_utils.decode_predictions.__module__]
+    assert helper.CLASS_INDEX_PATH == CLASS_INDEX
+
+
+def test_the_convention_of_every_published_weights_is_named():
+    for row in weights.list_published():
+        named = CONVENTIONS[row.preprocessing].used_by
+        if row.name == "imagenet":
+            assert (row.network in named) == (row.preprocessing == "caffe")
+        elif "imagenet" not in row.name:
+            assert row.name in named

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import Architecture, analysis
+from keras_resnet import Architecture, analysis, blocks
 
 # Keras's .keras reader alone; the package is not even on the path.
 READER = """
@@ -25,9 +25,9 @@ assert not any(name.startswith("keras_resnet") for name in sys.modules)
 """
 
 
-def tiny(block: str, shortcut: str | None, blocks: int = 1, **fields) -> Architecture:
+def tiny(block: str, shortcut: str | None, count: int = 1, **fields) -> Architecture:
     filters = {"basic": (4, 6, 9), "bottleneck": (2, 3, 5)}[block]
-    return Architecture("tiny", "cifar", block, (blocks,) * 3, filters, shortcut, **fields)
+    return Architecture("tiny", "cifar", block, (count,) * 3, filters, shortcut, **fields)
 
 
 def build(architecture: Architecture, **arguments) -> keras.Model:
@@ -75,6 +75,36 @@ def test_keras_files_round_trip(tmp_path, block, shortcut, top):
 
 
 @pytest.mark.parametrize(("block", "shortcut", "top"), NETS)
+def test_h5_files_round_trip(tmp_path, block, shortcut, top):
+    """As `keras.callbacks.ModelCheckpoint("best.h5")` writes them."""
+    model = build(tiny(block, shortcut, stem_filters=4), include_top=top)
+    model.save(tmp_path / "net.h5")
+    assert_same(keras.models.load_model(tmp_path / "net.h5"), model)
+
+
+def pad_by_operation(x, channels: int, name: str):
+    """Option A's padding in the files of version 0.1.0 and before."""
+    return keras.ops.pad(x, [[0, 0]] * 3 + [[channels // 2, channels - channels // 2]])
+
+
+def test_files_whose_option_a_is_an_operation_still_open(tmp_path, monkeypatch):
+    architecture = tiny("basic", "A", stem_filters=3)  # channels grow by odd numbers
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks, "zero_pad_channels", pad_by_operation)
+        older = build(architecture)
+    assert "Pad" in {type(operation).__name__ for operation in older.operations}
+    files = [tmp_path / name for name in ("net.keras", "net.weights.h5", "net.h5")]
+    older.save(files[0])
+    older.save_weights(files[1])
+    older.save(files[2])
+    assert_same(keras.models.load_model(files[0]), older)
+    for file in files:
+        fresh = keras_resnet.ResNet(architecture, weights=file, input_shape=(8, 8, 3))
+        assert "Pad" not in {type(operation).__name__ for operation in fresh.operations}
+        assert_same(fresh, older)
+
+
+@pytest.mark.parametrize(("block", "shortcut", "top"), NETS)
 def test_weights_files_round_trip(tmp_path, block, shortcut, top):
     architecture = tiny(block, shortcut, stem_filters=4)
     model = build(architecture, include_top=top)
@@ -100,7 +130,7 @@ def test_a_keras_file_opens_without_this_package(tmp_path):
 
 def test_a_net_of_nested_sections_round_trips(tmp_path):
     """Deeper than Keras can walk in one piece: stages are chains of nested models."""
-    model = build(tiny("basic", "A", blocks=34, stem_filters=3))
+    model = build(tiny("basic", "A", count=34, stem_filters=3))
     assert any(isinstance(layer, keras.Model) for layer in model.layers)
     assert len([layer for layer in analysis.walk(model) if "_add" in layer.name]) == 3 * 34
     model.save(tmp_path / "net.keras")
