@@ -22,19 +22,19 @@ from keras_resnet.scan.loops import scan
 class ScannedBlocks(layers.Layer):  # type: ignore[misc]
     """`count` blocks of one kind, one after the other: (N, H, W, C) -> (N, H, W, C).
 
-    Every variable of the block is one variable here, with a further first axis: (count, ...).
-    Outputs, gradients and moving statistics are those of the blocks written out; without
-    projections so are the initial weights from the same seed. What takes norms of whole variables
-    (`clipnorm`, LAMB) sees the blocks of a stage as one. TensorFlow does not compile the loop by
-    XLA, and cannot synchronize batch norms in it.
+    Each variable of the block is stacked to one variable for all blocks, (count, ...). Outputs,
+    gradients and moving statistics equal those of the blocks written out; without projections the
+    initial weights of the same seed are equal, too. Optimizers that take norms of whole variables
+    (`clipnorm`, LAMB) see the blocks of a stage as one. TensorFlow cannot compile the loop by XLA,
+    or synchronize batch norms in it.
 
     Args:
-        block: A functional model of one block, of the same input and output shape. It is called as
-            the first block, `conv2_block2`, and its layers' names begin so; the next blocks are
+        block: A functional model of one block, of the same input and output shape. Its name is the
+            first block's, `conv2_block2`, and its layers' names begin with it. The next blocks are
             `conv2_block3` and so on.
         count: Number of blocks.
-        rematerialize: Keep only the blocks' inputs for the backward pass, and compute the rest
-            twice (Chen et al. 2016, arXiv 1604.06174).
+        rematerialize: Whether a training step keeps only the blocks' inputs for the backward pass,
+            and computes the rest again (Chen et al. 2016, arXiv 1604.06174).
 
     Raises:
         ValueError: If the block changes the shape.
@@ -46,7 +46,7 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         if block.input_shape != block.output_shape:
             raise ValueError(
-                "The blocks of a loop hand on what they are given; "
+                "The blocks of a loop have outputs of the shape of their inputs; "
                 f"{block.name} makes {block.output_shape} of {block.input_shape}."
             )
         self.block = BlockTemplate(block)
@@ -57,7 +57,7 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         initializers: list[list[Any]] = [[] for _ in self.block.variables]
-        for i in range(self.count):  # block by block, as those written out draw their seeds
+        for i in range(self.count):  # block by block, the order in which a flat net draws seeds
             for each, initializer in zip(initializers, self.block.initializers, strict=True):
                 each.append(initializer if i == 0 else _reseeded(initializer))
         self.stacks = [
@@ -73,7 +73,7 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
         ]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        training = bool(training and self.trainable)  # a frozen batch norm uses what it has
+        training = bool(training and self.trainable)  # frozen batch norms use moving statistics
         variables = [variable for _, variable in self.block.variables]
         groups = _groups(variables)
         moving = [group for group in groups if training and not variables[group[0]].trainable]
@@ -91,8 +91,8 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
             y, *moved = run(x, *joined)
             return y, [ops.stop_gradient(value) for value in moved]
 
-        # Read once: indexing the variables in the loop would make each a gradient of its full
-        # size for every block. Statistics are copied: PyTorch assigns in place.
+        # The variables are read once: indexing them in the loop would make a gradient of their full
+        # size for every block. Statistics are copied, since PyTorch assigns in place.
         stacks = [
             ops.convert_to_tensor(stack)
             if variable.trainable
@@ -122,12 +122,12 @@ class ScannedBlocks(layers.Layer):  # type: ignore[misc]
         }
 
     def assign_blocks(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes its weights from the arrays of blocks written out, which may hold others too."""
+        """Assigns the weights of the blocks written out; `arrays` may hold other weights, too."""
         for (name, _), stack in zip(self.block.variables, self.stacks, strict=True):
             stack.assign(np.stack([arrays[f"{block}_{name}"] for block in self.block_names()]))
 
     def block_names(self) -> list[str]:
-        """What the blocks are called when written out: `conv2_block2` and so on."""
+        """The names of the blocks written out: `conv2_block2` and so on."""
         stage, first = re.fullmatch(r"(.*?)(\d+)", self.block.model.name).groups()  # type: ignore[union-attr]
         return [f"{stage}{int(first) + i}" for i in range(self.count)]
 
@@ -156,22 +156,22 @@ class Stage(ScannedBlocks):
 
 @dataclass(frozen=True)
 class BlockTemplate:
-    """A block's graph, in which the variables stand for those of whichever block runs.
+    """The graph of a block, whose variables take the values of each block of a loop in turn.
 
-    No layer itself: else Keras would take these variables for the stage's.
+    It is not a layer, since Keras would then count its variables among the loop's.
     """
 
     model: keras.Model
 
     @property
     def named_layers(self) -> Iterator[tuple[str, layers.Layer]]:
-        """By their names without the block's: `1_conv`."""
+        """The layers, each with its name without the block's: `1_conv`."""
         for layer in self.model.layers:
             yield layer.name.removeprefix(f"{self.model.name}_"), layer
 
     @property
     def variables(self) -> list[tuple[str, Any]]:
-        """By name: `1_conv/kernel`."""
+        """The variables, each with its name: `1_conv/kernel`."""
         return [
             (f"{name}/{variable.name}", variable)
             for name, layer in self.named_layers
@@ -180,7 +180,7 @@ class BlockTemplate:
 
     @property
     def initializers(self) -> list[Any]:
-        """The variables'."""
+        """The initializers of `variables`, in their order."""
         return [
             getattr(layer, f"{variable.name}_initializer")
             for _, layer in self.named_layers
@@ -190,7 +190,7 @@ class BlockTemplate:
 
 @dataclass
 class StackedBatchNorm:
-    """What a batch norm has, for all blocks at once: statistics of shape (count, C)."""
+    """The batch norm of all blocks of a loop at once: statistics of shape (count, C)."""
 
     layer: layers.BatchNormalization
     moving_mean: Any
@@ -207,7 +207,7 @@ class StackedBatchNorm:
 
 @dataclass(frozen=True)
 class Stacked:
-    """An initializer that draws every block's part by its own."""
+    """An initializer of stacked variables, which draws each block's part by its own initializer."""
 
     initializers: Sequence[Any]
 
@@ -217,10 +217,10 @@ class Stacked:
 
 
 def _groups(variables: Sequence[Any]) -> list[list[int]]:
-    """The variables that travel through the loop as one array, by their places.
+    """Which variables, by their index, pass through the loop as one array.
 
-    Each array takes TensorFlow's loop several operations per block, and a vector's own work is
-    less. So vectors go together, those that are trained apart from moving statistics.
+    TensorFlow's loop spends several operations per block on each array, more than the work on a
+    vector. So vectors are joined: those that are trained, and the moving statistics.
     """
     groups: dict[Any, list[int]] = {}
     for i, variable in enumerate(variables):
@@ -231,7 +231,7 @@ def _groups(variables: Sequence[Any]) -> list[list[int]]:
 
 
 def _join(values: Sequence[Any], groups: Sequence[Sequence[int]]) -> list[Any]:
-    """An array for each group: of vectors (..., C), one of (..., the sum of C)."""
+    """One array for each group; vectors (..., C) are joined along their last axis."""
     return [
         ops.concatenate([values[i] for i in group], axis=-1) if len(group) > 1 else values[group[0]]
         for group in groups
@@ -241,7 +241,7 @@ def _join(values: Sequence[Any], groups: Sequence[Sequence[int]]) -> list[Any]:
 def _separate(
     joined: Sequence[Any], groups: Sequence[Sequence[int]], variables: Sequence[Any]
 ) -> Iterator[tuple[int, Any]]:
-    """The groups' arrays taken apart: (place, value)."""
+    """The reverse of `_join`: the index and the value of every variable."""
     for array, group in zip(joined, groups, strict=True):
         if len(group) == 1:
             yield group[0], array
@@ -251,7 +251,7 @@ def _separate(
 
 
 def _reseeded(initializer: Any) -> Any:
-    """The same with a new seed, if it has one."""
+    """The initializer with another seed, if it has one."""
     config = initializer.get_config()
     if "seed" not in config:
         return initializer

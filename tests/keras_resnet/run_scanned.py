@@ -18,7 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import Architecture, ResNet, ScannedBlocks, copy_weights
+from keras_resnet import Architecture, ResNet, copy_weights
+from keras_resnet.scan.visitor import loops
 from keras_resnet.weights.transfer import arrays_of
 
 IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 9, 8, 3)).astype("float32")
@@ -53,18 +54,20 @@ def network(case: Case, scan: bool) -> keras.Model:
     """Always from the same seed."""
     keras.utils.set_random_seed(3)
     filters = {"basic": (4, 6), "bottleneck": (2, 3)}[case.block]
-    row = Architecture(
+    architecture = Architecture(
         "tiny", "cifar", case.block, (4, 3), filters, case.shortcut, stem_filters=4, **case.options
     )
     model = ResNet(
-        row, input_shape=images(case).shape[1:], classes=5, classifier_activation=None, scan=scan
+        architecture,
+        input_shape=images(case).shape[1:],
+        classes=5,
+        classifier_activation=None,
+        scan=scan,
     )
+    for loop in loops(model):
+        loop.rematerialize = case.rematerialize
     for layer in model.layers:
-        if isinstance(layer, ScannedBlocks):
-            layer.rematerialize = case.rematerialize
-        if isinstance(layer, ScannedBlocks) or (
-            "_block" in layer.name and "_block1_" not in layer.name
-        ):
+        if "_block" in layer.name and "_block1_" not in layer.name:  # loops, too
             layer.trainable = not case.frozen
     return model
 

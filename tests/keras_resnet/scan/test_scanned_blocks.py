@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from run_scanned import CASES, IMAGES, network
 
 import keras_resnet
 from keras_resnet import Architecture, ResNet, ScannedBlocks, analysis, copy_weights
+from keras_resnet.scan.visitor import loops
 from keras_resnet.weights import porting
 from keras_resnet.weights.transfer import arrays_of
 
@@ -82,9 +86,9 @@ def scanned():
 
 
 def test_layers_and_weights(scanned):
-    stages = {layer.name: layer for layer in scanned.layers if isinstance(layer, ScannedBlocks)}
-    assert list(stages) == ["conv2_blocks2to4", "conv3_blocks2to3"]
-    shapes = {w.path: tuple(w.shape) for w in stages["conv2_blocks2to4"].weights}
+    found = {loop.name: loop for loop in loops(scanned)}
+    assert list(found) == ["conv2_blocks2to4", "conv3_blocks2to3"]
+    shapes = {w.path: tuple(w.shape) for w in found["conv2_blocks2to4"].weights}
     assert shapes["conv2_blocks2to4/2_conv_kernel"] == (3, 3, 3, 2, 2)
     assert shapes["conv2_blocks2to4/0_bn_moving_mean"] == (3, 8)
     plain = network(CASES["bottleneck-C"], scan=False)
@@ -112,12 +116,12 @@ def test_weights_go_to_the_net_written_out_and_back(scanned):
 def test_files_of_the_net_written_out_load_into_loops(scanned, tmp_path):
     plain = network(CASES["bottleneck-C"], scan=False)
     copy_weights(scanned, plain)
-    row = Architecture("tiny", "cifar", "bottleneck", (4, 3), (2, 3), "C", stem_filters=4)
+    architecture = Architecture("tiny", "cifar", "bottleneck", (4, 3), (2, 3), "C", stem_filters=4)
     porting.save_safetensors(scanned, tmp_path / "net.safetensors")
     plain.save(tmp_path / "net.keras")
     for file in ("net.safetensors", "net.keras"):
         options = {"input_shape": (9, 8, 3), "classes": 5, "scan": True}
-        loaded = ResNet(row, weights=tmp_path / file, **options)
+        loaded = ResNet(architecture, weights=tmp_path / file, **options)
         for ours, theirs in zip(scanned.get_weights(), loaded.get_weights(), strict=True):
             np.testing.assert_array_equal(theirs, ours)
 
@@ -141,6 +145,43 @@ def test_its_own_keras_file_opens_with_this_package(scanned, tmp_path):
     fresh.load_weights(tmp_path / "net.weights.h5")
     for ours, theirs in zip(scanned.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, ours)
+
+
+def rewrite_in_the_former_form(path: Path) -> None:
+    """Makes a file of one of version 0.1.0, whose layer was called `Stage` and its block `unit`."""
+
+    def rename(entry: dict) -> dict:
+        if entry.get("registered_name") == "keras_resnet>ScannedBlocks":
+            names = {"class_name": "Stage", "registered_name": "keras_resnet>Stage"}
+            entry |= {**names, "module": "keras_resnet.scanned"}
+            entry["config"]["unit"] = entry["config"].pop("block")
+        return entry
+
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"], object_hook=rename)
+    members["config.json"] = json.dumps(config).encode()
+    weights = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        for name in [name for name in file["layers"] if name.startswith("scanned_blocks")]:
+            file["layers"].move(name, name.replace("scanned_blocks", "stage"))
+    members["model.weights.h5"] = weights.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_files_with_the_layers_former_name_open_and_can_be_saved_again(scanned, tmp_path):
+    path = tmp_path / "net.keras"
+    scanned.save(path)
+    rewrite_in_the_former_form(path)
+    for _ in range(2):
+        loaded = keras.models.load_model(path)
+        for ours, theirs in zip(scanned.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(theirs, ours)
+        expected = scanned.predict_on_batch(IMAGES)
+        np.testing.assert_array_equal(loaded.predict_on_batch(IMAGES), expected)
+        loaded.save(path)
 
 
 def test_blocks_of_one_loop_start_with_different_weights():
