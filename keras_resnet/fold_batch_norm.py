@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it: the same function in fewer operations."""
+"""Folds batch norms into the convolutions before them: the same outputs in fewer operations."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from keras import layers
 
 from keras_resnet.scan.visitor import loops
 
-# Their kernels end in the outputs' axis, so that a scale per output multiplies the kernel.
+# The last axis of their kernels is the outputs', so that a scale per output multiplies the kernel.
 FOLDABLE = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
     """A copy of `model` for inference, every batch norm folded into the layer before it.
 
-    With gamma, beta, the moving mean and the moving variance of a batch norm,
-    `bn(conv(x)) = (conv(x) - mean) * s + beta` where `s = gamma / sqrt(variance + epsilon)`: the
-    convolution with the kernel times s and the bias `beta - mean * s` (times s, plus its own).
+    A batch norm of gamma, beta, moving mean and moving variance computes
+    `bn(conv(x)) = (conv(x) - mean) * s + beta` with `s = gamma / sqrt(variance + epsilon)`. That is
+    the convolution whose kernel is multiplied by s, with the bias `beta + (bias - mean) * s`.
 
     Args:
-        model: A functional or sequential model, nested ones included: any of this package,
-            truncated, fine-tuned, or built upon an `input_tensor`. It stays as it is.
+        model: A functional or sequential model, with or without nested ones: any network of this
+            package, truncated, fine-tuned, or built upon an `input_tensor`. It stays as it is.
 
     Returns:
-        A functional model with the same inputs, outputs and layer names, without batch norm. It is
-        not compiled, and not for training.
+        A functional model for inference with the same inputs, outputs and layer names, without
+        batch norm. It is not compiled.
 
     Raises:
         ValueError: If a batch norm cannot be folded; the message says which, and why.
@@ -43,7 +43,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 def _obstacles(model: Any, where: str) -> Iterator[str]:
     """Why batch norms of `model`, or of the models nested in it, cannot be folded."""
     if not _is_graph(model):
-        yield f"{where} is no functional model and no built sequential one, so its graph is unknown"
+        yield f"{where} is neither functional nor a built Sequential model: its graph is unknown"
         return
     graph = _graph(model)
     uses, makers, scanned = _uses(graph), _makers(graph), loops(graph)
@@ -71,7 +71,7 @@ def _obstacle(
     bn: Any, graph: Any, uses: Counter[int], makers: dict[int, Any], calls: Counter[int]
 ) -> str | None:
     if calls[id(bn)] > 1:
-        return "is applied more than once"
+        return "is called more than once"
     (node,) = (node for node in _nodes(graph) if node.operation is bn)
     (x,) = node.input_tensors
     before = makers.get(id(x))
@@ -80,11 +80,11 @@ def _obstacle(
     if not isinstance(before, FOLDABLE):
         return f"follows {before.name} ({type(before).__name__}), not a convolution"
     if calls[id(before)] > 1:
-        return f"follows {before.name}, which is applied more than once"
+        return f"follows {before.name}, which is called more than once"
     if before.activation is not keras.activations.linear:
         return f"follows the activation {before.activation.__name__!r} of {before.name}"
     if uses[id(x)] > 1:
-        return f"is not alone in using what {before.name} computes"
+        return f"is not the only one to use the output of {before.name}"
     first = getattr(before, "data_format", "channels_last") == "channels_first"
     if bn.axis % len(x.shape) != (1 if first else len(x.shape) - 1):
         return f"does not normalise the channels of {before.name} (axis {bn.axis})"
@@ -105,7 +105,7 @@ def _folded(model: Any) -> keras.Model:
         if isinstance(layer, keras.Model):
             return _folded(layer)
         if not isinstance(layer, layers.Layer) or isinstance(layer, layers.BatchNormalization):
-            return layer  # an operation such as keras.ops.pad has no state; a norm is left out
+            return layer  # operations have no weights; batch norms are left out below
         config = layer.get_config()
         if id(layer) in norms:
             config["use_bias"] = True
@@ -163,21 +163,20 @@ def _graph(model: Any) -> Any:
 def _nodes(graph: Any) -> Iterator[Any]:
     """The calls of layers and operations that make up the model.
 
-    The model's own, and not its layers': a truncated model shares its layers, and so their calls,
-    with the whole one.
+    A layer may have further calls: a truncated model shares its layers with the whole model.
     """
     for nodes in graph._nodes_by_depth.values():
         yield from nodes
 
 
 def _uses(graph: Any) -> Counter[int]:
-    """How often each tensor, by its id, is used in the model or handed out by it."""
+    """How often each tensor, by its id, is an input of a call or an output of the model."""
     uses = Counter(id(x) for node in _nodes(graph) for x in node.input_tensors)
     uses.update(id(x) for x in graph.outputs)
     return uses
 
 
 def _makers(graph: Any) -> dict[int, Any]:
-    """The layer that computes each tensor, by the tensor's id; inputs have none."""
+    """The layer that computes each tensor, by the tensor's id; inputs are left out."""
     calls = [node for node in _nodes(graph) if not node.is_input]
     return {id(x): node.operation for node in calls for x in node.outputs}

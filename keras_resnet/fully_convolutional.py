@@ -1,4 +1,4 @@
-"""A net with a classifier as a fully convolutional one, for images of any size."""
+"""Makes a network with a classifier fully convolutional, for images of any size."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from keras import layers
 
 from keras_resnet.analysis import graph
 
-# What may stand behind the pooling: acts on each position's channels by itself.
+# The layers that may follow the pooling: each acts on the channels of one position alone.
 POINTWISE = (layers.Dense, layers.Activation, layers.Softmax, layers.Dropout)
 
 
 def fully_convolutional(model: keras.Model) -> keras.Model:
-    """The classifier of `model` at every position of the last feature map (section 3.4).
+    """A copy of `model` that applies its classifier at every position of the map (section 3.4).
 
-    Global average pooling becomes average pooling with stride 1 over windows of the size that the
-    last map has in `model`, 7x7 in the ImageNet nets; the fully connected layer and the softmax
-    act on each window. An image as large as `model` takes gives the one position (0, 0), with the
-    scores of `model`; a larger one what `model` would say of each of its squares, had a square no
-    border to pad.
+    Global average pooling becomes average pooling with stride 1 over windows as large as the last
+    map of `model`, 7x7 in the ImageNet nets. The classifier acts on each window. An image of the
+    size that `model` takes gives one position, with the scores of `model`. A larger image gives the
+    scores of each of its squares, up to what the squares' zero-padded borders would change.
 
     Args:
         model: A functional model for channels_last images of a fixed size, with one
-            `GlobalAveragePooling2D` and dense layers behind it. It stays as it is. A mean
-            subtracted per pixel in the model is subtracted per channel in the new one.
+            `GlobalAveragePooling2D` and dense layers behind it. It stays as it is. Where it
+            subtracts a mean per pixel, the copy subtracts a mean per channel.
 
     Returns:
         A model (N, H, W, C) -> (N, positions down, positions across, classes), for H and W of at
-        least the size that `model` takes. It is not compiled, and has weights of its own.
+        least the size that `model` takes. It is not compiled, and has its own weights.
 
     Raises:
         ValueError: If `model` is another kind of model.
@@ -41,13 +40,13 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
 
 
 def _pooling(model: keras.Model) -> Any:
-    """The one global pooling of `model`, once it is known that the rest will do too."""
+    """The global pooling of `model`, whose other layers are checked too."""
     if not hasattr(model, "_nodes_by_depth") or not isinstance(model.input_shape, tuple):
-        raise ValueError(f"{model.name} is no functional model of one input.")
+        raise ValueError(f"{model.name} is not a functional model of one input.")
     if len(model.input_shape) != 4 or None in model.input_shape[1:]:
         raise ValueError(
-            f"The windows have the size of the last map, so that {model.name} must be for images "
-            f"of a fixed size; given input_shape={model.input_shape}."
+            f"The windows have the size of the last map, so {model.name} must take images of a "
+            f"fixed size; given input_shape={model.input_shape}."
         )
     names = [layer.name for layer in model.layers]
     poolings = [layer for layer in model.layers if type(layer) is layers.GlobalAveragePooling2D]
@@ -56,8 +55,8 @@ def _pooling(model: keras.Model) -> Any:
         isinstance(layer, POINTWISE) for layer in behind
     ):
         raise ValueError(
-            f"{model.name} does not end in one global average pooling and a dense classifier, and "
-            "so has no fully convolutional form here."
+            f"{model.name} does not end in one global average pooling and a dense classifier, "
+            "so it cannot be made fully convolutional."
         )
     if poolings[0].data_format != "channels_last":
         raise ValueError(f"{model.name} takes channels_first images; build it for channels_last.")
@@ -72,7 +71,7 @@ def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
             inside = keras.Input((None, None, layer.input_shape[-1]), dtype=layer.inputs[0].dtype)
             return _rebuilt(layer, inside, pooling)
         if not isinstance(layer, layers.Layer):
-            return layer  # an operation such as keras.ops.pad has no state
+            return layer  # operations have no weights
         if layer is pooling:
             window = graph.input_of(model, layer).shape[1:3]
             return layers.AveragePooling2D(window, strides=1, name=layer.name)
@@ -94,7 +93,7 @@ def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
 
 
 def _per_channel(layer: Any) -> keras.layers.Layer:
-    """The same normalisation with the mean over all pixels of mean and variance."""
+    """The normalisation by the mean, and the variance, averaged over all pixels."""
     mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1, value.shape[-1])
         for value in (layer.mean, layer.variance)

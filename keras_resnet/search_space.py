@@ -1,7 +1,7 @@
-"""What a search may choose around the paper's question, as one table of rows; pure Python.
+"""What a search may choose around the paper's question, as one table, `SEARCH_SPACE`. Pure Python.
 
-The question is the shortcut, options A, B and C of section 3.3; the rows below it are what a fair
-answer depends on, and the plain net is the control.
+The question is the shortcut, options A, B and C of section 3.3, with the plain net as the control.
+The table's other fields are what a fair answer depends on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from keras_resnet import architectures
 from keras_resnet.architectures import Architecture
 
-PLAIN = "none"  # the shortcut of a plain net, in words: search libraries know no None
-FINDS_NETWORK = ("shortcut", "n", "width", "zero_init_residual")  # the others are of the training
+PLAIN = "none"  # the shortcut of a plain net; search libraries do not take None as a value
+FINDS_NETWORK = ("shortcut", "n", "width", "zero_init_residual")  # other fields concern training
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Choice:
     """One of several values; the first is where a search begins.
 
     Args:
-        name: The field's.
-        values: All of one type. A search may take other numbers instead, but no other words.
-        meaning: What it is, with its unit and its source.
+        name: The name of the field.
+        values: Values of one type. A search may replace numbers by others, but not words.
+        meaning: What the field is, with its unit and its source.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A number in [low, high], drawn evenly, or evenly on a logarithmic scale.
+    """A number in [low, high], drawn uniformly on a linear or a logarithmic scale.
 
     Raises:
-        ValueError: If the interval is empty, or logarithmic and not positive.
+        ValueError: If the interval is empty, or begins at 0 or below on a logarithmic scale.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Range:
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ValueError(
-                f"{self.name} takes an interval that rises{', above 0' if self.log else ''}; "
+                f"{self.name} takes low < high{', both above 0' if self.log else ''}; "
                 f"given {self.low:g} to {self.high:g}."
             )
 
@@ -79,13 +79,13 @@ SEARCH_SPACE: tuple[Field, ...] = (
 
 
 def fields(network: str) -> tuple[Field, ...]:
-    """The rows that fit a network: for CIFAR nets its own n leads, ImageNet's have no n.
+    """The fields that fit a network. A CIFAR net's own n comes first; ImageNet nets have no n.
 
     Raises:
         ValueError: If there is no such network, or it is a plain one.
     """
-    row = architectures.get(network)
-    if not row.residual:
+    net = architectures.get(network)
+    if not net.residual:
         raise ValueError(
             f"A search over shortcuts begins at a residual net; given {network!r}. Take "
             f"{network.replace('plain', 'resnet')!r}: shortcut={PLAIN} is the plain net."
@@ -93,11 +93,11 @@ def fields(network: str) -> tuple[Field, ...]:
     found: list[Field] = []
     for field in SEARCH_SPACE:
         if field.name == "n" and isinstance(field, Choice):
-            if row.stem == "cifar":
-                own = row.blocks[0]
+            if net.stem == "cifar":
+                own = net.blocks[0]
                 others = tuple(n for n in field.values if n != own)
                 found.append(Choice("n", (own, *others), field.meaning))
-        elif field.name == "shortcut" and _plain(row) is None:
+        elif field.name == "shortcut" and _plain(net) is None:
             found.append(Choice("shortcut", ("A", "B", "C"), "section 3.3"))
         else:
             found.append(field)
@@ -105,19 +105,19 @@ def fields(network: str) -> tuple[Field, ...]:
 
 
 def fixed(space: Sequence[Field], values: Mapping[str, Any]) -> tuple[Field, ...]:
-    """`space` with each field of `values` left with that one value.
+    """`space`, in which each field of `values` has that one value.
 
     Raises:
-        ValueError: If a field is unknown, or a value is none of its own.
+        ValueError: If a field is unknown, or does not take the value.
     """
     return narrowed(space, {name: (value,) for name, value in values.items()})
 
 
 def narrowed(space: Sequence[Field], choices: Mapping[str, tuple[Any, ...]]) -> tuple[Field, ...]:
-    """`space` with each field of `choices` left with those values.
+    """`space`, in which each field of `choices` has those values.
 
     Raises:
-        ValueError: If a field is unknown, or a value is none of its own.
+        ValueError: If a field is unknown, or does not take one of the values.
     """
     for name in choices:
         find(space, name)
@@ -130,7 +130,7 @@ def find(space: Sequence[Field], name: str) -> Field:
     """The field of that name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such field.
     """
     for field in space:
         if field.name == name:
@@ -153,20 +153,20 @@ def _narrowed(field: Field, values: tuple[Any, ...]) -> Choice:
 
 
 def network(base: str, values: Mapping[str, Any]) -> str:
-    """The network that `values` choose, by name: `base` at another depth, or its plain twin."""
-    row = architectures.get(base)
+    """The name of the network that `values` choose: `base`, at another depth, or its plain twin."""
+    net = architectures.get(base)
     if "n" in values:
-        row = architectures.cifar_architecture(6 * values["n"] + 2)
+        net = architectures.cifar_architecture(6 * values["n"] + 2)
     if values.get("shortcut") == PLAIN:
-        plain = _plain(row)
+        plain = _plain(net)
         if plain is None:
-            raise ValueError(f"{row.name} has no plain twin; shortcut={PLAIN} cannot be searched.")
+            raise ValueError(f"{net.name} has no plain twin; shortcut={PLAIN} cannot be searched.")
         return plain
-    return row.name
+    return net.name
 
 
 def options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `architectures.with_options` makes of `network`: shortcut, width, zero_init_residual."""
+    """The arguments of `architectures.with_options` that `values` choose."""
     shortcut = values.get("shortcut")
     return {
         "shortcut": None if shortcut == PLAIN else shortcut,
@@ -176,11 +176,11 @@ def options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def architecture(base: str, values: Mapping[str, Any]) -> Architecture:
-    """The row that `values` choose around the network `base`."""
+    """The network that `values` choose around the network `base`."""
     return architectures.with_options(architectures.get(network(base, values)), **options(values))
 
 
-def _plain(row: Architecture) -> str | None:
-    """The name of the same net without shortcuts, if there is one."""
-    name = row.name.replace("resnet", "plain")
-    return name if row.stem == "cifar" or name in architectures.ARCHITECTURES else None
+def _plain(net: Architecture) -> str | None:
+    """The name of the same net without shortcuts, or `None`."""
+    name = net.name.replace("resnet", "plain")
+    return name if net.stem == "cifar" or name in architectures.ARCHITECTURES else None

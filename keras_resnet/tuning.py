@@ -17,26 +17,26 @@ from keras_resnet.search_space import PLAIN, Choice, Field
 
 # Section 4.2.
 MOMENTUM = 0.9
-LEARNING_RATE = 0.1  # where the space has no row for it
+LEARNING_RATE = 0.1  # if the search space has no such field
 
 
 class ResNetHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
-    """The paper's networks, for a keras-tuner search of one's own.
+    """The paper's networks, for your own search with keras-tuner.
 
-    A trial is a compiled functional model, (N, H, W, C) -> (N, classes) probabilities, of the
-    fields of `keras_resnet.search_space.SEARCH_SPACE` that concern the model: shortcut, n, width,
-    zero_init_residual and learning_rate. SGD with momentum 0.9, as in section 4.2, and
-    cross-entropy on whole-number labels.
+    A trial is a compiled functional model, (N, H, W, C) -> (N, classes) probabilities. The search
+    is over the fields of `keras_resnet.search_space.SEARCH_SPACE` that concern the model: shortcut,
+    n, width, zero_init_residual and learning_rate. The model is compiled with SGD of momentum 0.9,
+    as in section 4.2, and cross-entropy on whole-number labels.
 
     Args:
-        network: Where the search begins: `"resnet20"`, `"resnet50"`, ...
-        input_shape: (H, W, C). Default: what the network was made for.
+        network: The network that the search begins at, such as `"resnet20"`.
+        input_shape: (H, W, C). Default: the size that the network was made for.
         classes: Number of classes. Default: the network's own.
         fix: Fields that are not searched, with their values, such as `{"shortcut": "B"}`.
-        space: Rows instead of the table's, for intervals or values of one's own.
+        space: Fields in place of the table's, with your own intervals or values.
 
     Raises:
-        ValueError: If the network or a field is unknown, or a value is none of its field's.
+        ValueError: If the network or a field is unknown, or a field does not take its value.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class ResNetHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         self.input_shape = input_shape
         self.classes = classes
         of_the_model = (*search_space.FINDS_NETWORK, "learning_rate")
-        rows = search_space.fields(network) if space is None else space
+        fields = search_space.fields(network) if space is None else space
         self.space = search_space.fixed(
-            [row for row in rows if row.name in of_the_model], fix or {}
+            [field for field in fields if field.name in of_the_model], fix or {}
         )
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -78,7 +78,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
 
 
 def declare(hp: keras_tuner.HyperParameters, space: Sequence[Field]) -> None:
-    """Makes the rows of `space` keras-tuner's; those of shortcuts depend on there being any."""
+    """Declares the fields of `space` to keras-tuner; those of shortcuts only for residual nets."""
     shortcuts: tuple[str, ...] = ()
     for field in space:
         if field.name == "shortcut" and isinstance(field, Choice):
@@ -92,7 +92,7 @@ def declare(hp: keras_tuner.HyperParameters, space: Sequence[Field]) -> None:
 
 
 def chosen(hp: keras_tuner.HyperParameters, space: Sequence[Field]) -> dict[str, Any]:
-    """The values of the fields that are in use, by name."""
+    """The values of the fields that a trial uses, by name."""
     return {
         field.name: _readable(hp.values[field.name])
         for field in space
@@ -114,6 +114,8 @@ def _declare(hp: keras_tuner.HyperParameters, field: Field) -> None:
 
 
 def _readable(value: Any) -> Any:
-    """Six digits: what is printed is what was used; and keras-tuner's service sends floats as 32
-    bits, which come to the same six."""
+    """A value rounded to six digits, so that what is printed is what was used.
+
+    keras-tuner's service sends floats of 32 bits, which have the same six digits.
+    """
     return float(f"{value:.6g}") if isinstance(value, float) else value
