@@ -125,7 +125,7 @@ def backbone(
         weight_files.load(model, source, architecture, include_top=False)
 
     model.preprocessing = source.preprocessing if isinstance(source, PublishedWeights) else None
-    last = output_stride or architecture.total_stride
+    last = int(output_stride or architecture.total_stride)
     model.levels = {
         f"P{min(stride, last).bit_length() - 1}": f"C{stage}"
         for stage, stride in enumerate(architecture.stage_strides, start=2)

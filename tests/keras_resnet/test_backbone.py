@@ -270,9 +270,11 @@ def test_published_weights_choose_the_net_and_say_what_they_need_of_their_input(
 
 def test_the_default_weights_are_those_of_the_constructors(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        keras_resnet.weights, "load", lambda model, found, *rest: asked.append(found)
-    )
+
+    def load(model, found, *rest, **named):
+        asked.append(found)
+
+    monkeypatch.setattr(keras_resnet.weights, "load", load)
     for build in (lambda: backbone("resnet18"), lambda: keras_resnet.ResNet18(include_top=False)):
         build()
     assert [(one.network, one.name) for one in asked] == [("resnet18", "imagenet")] * 2
