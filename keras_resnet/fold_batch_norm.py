@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.scan.visitor import loops
+from keras_resnet.scan.visitor import is_loop
 
 # The last axis of their kernels is the outputs', so that a scale per output multiplies the kernel.
 FOLDABLE = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
@@ -46,7 +46,7 @@ def _obstacles(model: Any, where: str) -> Iterator[str]:
         yield f"{where} is neither functional nor a built Sequential model: its graph is unknown"
         return
     graph = _graph(model)
-    uses, makers, scanned = _uses(graph), _makers(graph), loops(graph)
+    uses, makers = _uses(graph), _makers(graph)
     calls = Counter(id(node.operation) for node in _nodes(graph))
     for layer in graph.layers:
         if isinstance(layer, keras.Model):
@@ -55,7 +55,7 @@ def _obstacles(model: Any, where: str) -> Iterator[str]:
             reason = _obstacle(layer, graph, uses, makers, calls)
             if reason:
                 yield f"{layer.name} {reason}"
-        elif layer in scanned:
+        elif is_loop(layer):
             yield (
                 f"{layer.name} runs its blocks in a loop: build the net without scan=True and give "
                 "it the weights by keras_resnet.copy_weights"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 from keras import layers
@@ -27,6 +27,11 @@ class WrittenOut:
         return variable if self.loop is None or variable is None else self.loop.stack_of(variable)
 
 
+def is_loop(operation: Any) -> TypeGuard[ScannedBlocks]:
+    """Whether an operation of a model's graph runs blocks in a loop."""
+    return isinstance(operation, ScannedBlocks)
+
+
 def walk(model: keras.Model) -> Iterator[layers.Layer]:
     """The layers of a functional model in order, those of nested models in their place."""
     for layer in model.layers:
@@ -39,7 +44,7 @@ def walk(model: keras.Model) -> Iterator[layers.Layer]:
 def written_out(model: keras.Model) -> Iterator[WrittenOut]:
     """The layers as `walk` gives them, and each loop's layers block by block."""
     for layer in walk(model):
-        if isinstance(layer, ScannedBlocks):
+        if is_loop(layer):
             for i, block in enumerate(layer.block_names()):
                 for ending, inner in layer.block.named_layers:
                     yield WrittenOut(f"{block}_{ending}", inner, layer, i)
