@@ -54,7 +54,7 @@ function draw(article, map, resizing) {
   canvas.height = map.length;
   canvas.width = map[0].length;
   const context = canvas.getContext("2d"), pixels = context.createImageData(canvas.width, canvas.height);
-  map.flat().forEach((value, i) => pixels.data.set([...colour(value), 200 * Math.sqrt(value)], 4 * i));
+  map.flat().forEach((value, i) => pixels.data.set([...colour(value), 170 * Math.sqrt(value)], 4 * i));
   context.putImageData(pixels, 0, 0);
   const [width, height] = [image.naturalWidth, image.naturalHeight];
   const side = Math.min(width, height) * resizing.crop / resizing.shorter_side;
