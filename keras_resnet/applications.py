@@ -11,7 +11,7 @@ import keras
 from keras_resnet import architectures, inputs, resnet
 from keras_resnet import weights as weight_files
 from keras_resnet.architectures import ARCHITECTURES, STEMS, Architecture
-from keras_resnet.weights.published import PUBLISHED_WEIGHTS, PublishedWeights
+from keras_resnet.weights.published import PublishedWeights, of_network
 
 ARGUMENTS = """
 Shapes are channels_last; under `keras.config.image_data_format() == "channels_first"` they are
@@ -121,8 +121,8 @@ def _arguments(architecture: Architecture | None) -> str:
 
 def default_weights(network: str) -> str | None:
     """The default of a network's constructor: ImageNet's weights where they are published."""
-    published = {(one.network, one.name) for one in PUBLISHED_WEIGHTS}
-    return "imagenet" if (network, "imagenet") in published else None
+    published = [one.name for one in of_network(network)]
+    return "imagenet" if "imagenet" in published else None
 
 
 def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:

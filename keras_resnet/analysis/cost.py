@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from keras_resnet.analysis import graph
-from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import is_loop
 
 
 def parameters(model: keras.Model) -> int:
@@ -39,7 +39,7 @@ def _multiply_adds(model: Any, inputs: Any) -> int:
     counts = []
 
     def count(operation: Any, args: tuple[Any, ...], outputs: Any) -> Any:
-        if isinstance(operation, ScannedBlocks):
+        if is_loop(operation):
             counts.append(operation.count * _multiply_adds(operation.block.model, args[0]))
         elif isinstance(operation, layers.Layer) and not graph.is_graph(operation):
             counts.append(_multiply_adds_of_layer(operation, outputs))

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.analysis import graph
-from keras_resnet.scan.scanned_blocks import ScannedBlocks
-from keras_resnet.scan.visitor import WrittenOut, written_out
+from keras_resnet.scan.visitor import WrittenOut, is_loop, written_out
 
 
 class GradientNorms(NamedTuple):
@@ -82,7 +81,7 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
 
 def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls an operation as `predict` does, but batch norms as a training step does."""
-    if isinstance(operation, keras.layers.BatchNormalization | ScannedBlocks):
+    if isinstance(operation, keras.layers.BatchNormalization) or is_loop(operation):
         return operation(*args, **{**kwargs, "training": True})
     return graph.at_inference(operation, args, kwargs)
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import is_loop
 
 # Called with an operation, its arguments and its outputs; returns the outputs to continue with.
 Tap = Callable[[Any, tuple[Any, ...], Any], Any]
@@ -96,7 +97,7 @@ def run(
         def run_one(*args: Any, **kwargs: Any) -> Any:
             if is_graph(operation):
                 outputs = run(operation, args[0], tap, call, block_by_block)
-            elif block_by_block and isinstance(operation, ScannedBlocks):
+            elif block_by_block and is_loop(operation):
                 outputs = _block_by_block(operation, args[0], tap)
             else:
                 outputs = call(operation, args, kwargs)

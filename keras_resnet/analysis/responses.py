@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from keras_resnet.analysis import graph
-from keras_resnet.scan.scanned_blocks import ScannedBlocks
+from keras_resnet.scan.visitor import is_loop
 
 
 class Responses(NamedTuple):
@@ -83,7 +83,7 @@ def _responding(model: Any) -> Iterator[tuple[int, str]]:
     for layer in model.layers:
         if graph.is_graph(layer):
             yield from _responding(graph.functional(layer))
-        elif isinstance(layer, ScannedBlocks):
+        elif is_loop(layer):
             of_block = list(_responding(layer.block.model))
             for block in layer.block_names():
                 for responding, name in of_block:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import keras
 import numpy as np
@@ -44,7 +43,6 @@ def find(
     architecture: Architecture,
     include_top: bool = True,
     classes: int | None = None,
-    classifier_activation: Any = "softmax",
 ) -> PublishedWeights | str | None:
     """What `weights=` names for a network: published weights, a file's path, or `None`.
 
@@ -53,7 +51,6 @@ def find(
         architecture: The network, with every option but `version`.
         include_top: Whether the network has its classifier.
         classes: The number of classes of the classifier; `None` for the weights' own.
-        classifier_activation: The activation of the classifier.
 
     Raises:
         ValueError: If the weights are unknown, or do not fit the other arguments.
@@ -75,11 +72,6 @@ def find(
         raise ValueError(
             f"weights={weights!r} with include_top=True have {found.origin.classes} classes; given "
             f"classes={classes}. Take include_top=False and add a top of your own."
-        )
-    if include_top and classifier_activation not in (None, "softmax"):
-        raise ValueError(
-            f"weights={weights!r} were trained with classifier_activation='softmax'; None gives "
-            f"logits; given {classifier_activation!r}."
         )
     return found
 
