@@ -121,7 +121,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 # What a recipe without a length sees in all: images, and at least and at most so many epochs.
 SEEN, SEEN_FINETUNING = (1_000_000, 60, 200), (40_000, 5, 20)
-STEPS_PER_EPOCH = 8  # at least, as long as a batch of more than one image allows it
+STEPS_PER_EPOCH, LEAST_BATCH = 8, 8  # smaller batches say too little to batch norm
 
 
 def default(network: str, dataset: str, weights: str | None = None) -> str:
@@ -146,7 +146,8 @@ def sized(recipe: Recipe, train_images: int) -> Recipe:
     """Fills in what a recipe leaves to the number of training images; others stay as they are.
 
     A share of held-out images becomes their number. A recipe without a length gets its epochs, and
-    a smaller batch where an epoch would have less than `STEPS_PER_EPOCH` steps.
+    a smaller batch, of at least `LEAST_BATCH`, where an epoch would have less than
+    `STEPS_PER_EPOCH` steps.
 
     Args:
         recipe: The recipe.
@@ -161,7 +162,7 @@ def sized(recipe: Recipe, train_images: int) -> Recipe:
     trained_on = max(1, train_images - int(recipe.held_out))
     images, least, most = SEEN_FINETUNING if recipe.top_fraction else SEEN
     batch_size = recipe.batch_size
-    while batch_size > 2 and trained_on // batch_size < STEPS_PER_EPOCH:
+    while batch_size > LEAST_BATCH and trained_on // batch_size < STEPS_PER_EPOCH:
         batch_size //= 2
     epochs = min(max(round(images / trained_on), least), most)
     return replace(recipe, epochs=epochs, batch_size=batch_size)

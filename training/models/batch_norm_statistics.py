@@ -66,7 +66,10 @@ def _forward_pass(model: keras.Model) -> Callable[[Any], object]:
         return lambda images: model(images, training=True)
     import tensorflow as tf
 
-    return tf.function(lambda images: model(images, training=True), reduce_retracing=True)
+    forward: Callable[[Any], object] = tf.function(
+        lambda images: model(images, training=True), reduce_retracing=True
+    )
+    return forward
 
 
 def _moments(

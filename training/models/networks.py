@@ -9,6 +9,7 @@ import keras_resnet
 from keras_resnet.architectures import STEMS, Architecture
 from keras_resnet.resnet import DEEPEST_FLAT
 from keras_resnet.weights import transfer
+from keras_resnet.weights.names import TOP
 from training.config.recipes import Recipe
 from training.data.splits import Dataset
 from training.models.preprocessing import Preprocessing
@@ -67,7 +68,7 @@ def start_from(model: keras.Model, architecture: Architecture, source: str, bgr:
         kernel = transfer.FIRST_KERNEL
         arrays[kernel] = np.ascontiguousarray(arrays[kernel][:, :, ::-1])
     own = transfer.arrays_of(model)
-    top = {name: array for name, array in own.items() if name.startswith(f"{transfer.TOP}/")}
+    top = {name: array for name, array in own.items() if name.startswith(f"{TOP}/")}
     transfer.assign(model, arrays | top, source)
 
 

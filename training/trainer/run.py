@@ -16,6 +16,7 @@ from training.data.splits import Dataset, Split
 from training.models import networks, preprocessing
 from training.models.preprocessing import Preprocessing
 from training.trainer.backends.backend import Backend
+from training.trainer.callbacks.history import Role
 
 CHECKPOINT_STEPS = 500
 
@@ -75,7 +76,7 @@ class Run:
         return self.dataset.validation or self.dataset.test
 
     @property
-    def evaluated_role(self) -> str:
+    def evaluated_role(self) -> Role:
         """`validation` or `test`: what `evaluated` is."""
         return "validation" if self.dataset.validation is not None else "test"
 

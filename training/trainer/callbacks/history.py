@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -20,6 +20,7 @@ STEP_COLUMNS = ("step", "learning_rate", "loss", "error")
 POINTS = 200  # of the training's loss and error in a whole run
 
 Row = dict[str, float]
+Role = Literal["validation", "test"]  # the images that an epoch's end is evaluated on
 
 
 class History(keras.callbacks.Callback):
@@ -36,7 +37,7 @@ class History(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, directory: Path, rate: LearningRateSetter, role: str, write: bool = True
+        self, directory: Path, rate: LearningRateSetter, role: Role, write: bool = True
     ) -> None:
         super().__init__()
         self.directory = directory
@@ -97,7 +98,7 @@ class History(keras.callbacks.Callback):
         self.seen = (steps, loss, error)
 
 
-def read(path: Path) -> tuple[list[Row], str | None]:
+def read(path: Path) -> tuple[list[Row], Role | None]:
     """Reads a `history.csv`.
 
     Returns:
@@ -111,7 +112,9 @@ def read(path: Path) -> tuple[list[Row], str | None]:
         reader = csv.DictReader(file)
         found = [{name: float(value) for name, value in row.items()} for row in reader]
         columns = reader.fieldnames or ()
-    role = next((role for role in ("validation", "test") if f"{role}_error" in columns), None)
+    role: Role | None = "validation" if "validation_error" in columns else None
+    if "test_error" in columns:
+        role = "test"
     rows = [{name.replace(f"{role}_", "val_"): v for name, v in row.items()} for row in found]
     return rows, role
 

@@ -1,0 +1,51 @@
+"""What a run says before its first step."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from class_folders import class_folders
+
+from training.config import recipes
+from training.config.jobs import Job
+from training.trainer import announcement, run
+from training.trainer.backends import running
+from training.trainer.run import Options
+
+
+def said(job: Job, caplog) -> str:
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        announcement.announce(run.load(job, running(), Options()))
+    return caplog.text
+
+
+def test_classes_length_and_a_warning_where_images_are_few(tmp_path, caplog):
+    root = class_folders(tmp_path / "animals", "cat", "dog", images=20)
+    job = Job("resnet20", "folder", recipes.load("folder"), data_dir=str(root))
+    text = said(job, caplog)
+    assert "2 classes" in text
+    rows = re.findall(r"  (cat|dog) +(\d+) +(\d+) +(\d+)$", text, re.MULTILINE)
+    assert [name for name, *_ in rows] == ["cat", "dog"]
+    assert all(sum(map(int, counts)) == 20 for _, *counts in rows)
+    assert "random weights" in text
+    assert "--weights" in text  # the way out
+    tuned = Job(
+        "resnet20", "folder", recipes.load("finetune"), data_dir=str(root), weights="cifar10"
+    )
+    text = said(tuned, caplog)
+    assert "train the top alone; then all but batch_norm" in text
+    assert "will learn little" not in text
+
+
+def test_the_length_follows_from_the_number_of_images(tmp_path, caplog):
+    root = class_folders(tmp_path / "animals", "cat", "dog", images=20)
+    recipe = recipes.load("finetune")
+    job = Job("resnet20", "folder", recipe, data_dir=str(root), weights="cifar10")
+    this = run.load(job, running(), Options())
+    trained = this.dataset.train.examples
+    assert this.total_steps == 20 * (trained // this.recipe.batch_size)
+    assert 0 < this.top_steps < this.total_steps
+    assert this.top_steps % this.epoch_steps == 0
+    assert this.evaluated_role == "validation"
