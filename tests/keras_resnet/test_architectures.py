@@ -1,4 +1,4 @@
-"""The table's rows against the tests' own transcription of the paper."""
+"""The table of networks against the transcription of the paper in `paper_numbers`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from keras_resnet import ARCHITECTURES, Architecture, architectures, cifar_architecture
 
-IMAGENET_ROWS = [name for name, row in ARCHITECTURES.items() if row.stem == "imagenet"]
-CIFAR_ROWS = [name for name, row in ARCHITECTURES.items() if row.stem == "cifar"]
+IMAGENET_NETS = [name for name, one in ARCHITECTURES.items() if one.stem == "imagenet"]
+CIFAR_NETS = [name for name, one in ARCHITECTURES.items() if one.stem == "cifar"]
 TINY = Architecture("tiny", "cifar", "basic", blocks=(1, 1), filters=(16, 32), shortcut="B")
 
 
@@ -20,11 +20,11 @@ def depth_in(name: str) -> int:
 
 
 def test_the_table_has_the_networks_of_the_paper_and_no_other():
-    assert set(IMAGENET_ROWS) == {
+    assert set(IMAGENET_NETS) == {
         *(f"resnet{depth}" for depth in paper.IMAGENET_BLOCKS),
         *("plain18", "plain34"),
     }
-    assert set(CIFAR_ROWS) == {
+    assert set(CIFAR_NETS) == {
         *(f"resnet{depth}" for depth in paper.CIFAR_N),
         *(f"plain{depth}" for depth in paper.CIFAR_PLAIN_DEPTHS),
     }
@@ -32,37 +32,37 @@ def test_the_table_has_the_networks_of_the_paper_and_no_other():
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_name_tells_kind_and_depth(name):
-    row = ARCHITECTURES[name]
-    assert row.name == name
-    assert row.depth == depth_in(name)
-    assert row.residual == name.startswith("resnet")
+    architecture = ARCHITECTURES[name]
+    assert architecture.name == name
+    assert architecture.depth == depth_in(name)
+    assert architecture.residual == name.startswith("resnet")
 
 
-@pytest.mark.parametrize("name", IMAGENET_ROWS)
-def test_imagenet_rows_are_table_1s(name):
-    row, depth = ARCHITECTURES[name], depth_in(name)
+@pytest.mark.parametrize("name", IMAGENET_NETS)
+def test_imagenet_nets_are_table_1s(name):
+    architecture, depth = ARCHITECTURES[name], depth_in(name)
     stages = paper.IMAGENET_CONVOLUTIONS[depth]
-    block = architectures.BLOCKS[row.block]
-    assert row.blocks == paper.IMAGENET_BLOCKS[depth]
-    assert row.first_filters == paper.IMAGENET_STEM["filters"]
-    assert row.stage_outputs == tuple(stage[-1][1] for stage in stages)
-    for filters, stage in zip(row.filters, stages, strict=True):
+    block = architectures.BLOCKS[architecture.block]
+    assert architecture.blocks == paper.IMAGENET_BLOCKS[depth]
+    assert architecture.first_filters == paper.IMAGENET_STEM["filters"]
+    assert architecture.stage_outputs == tuple(stage[-1][1] for stage in stages)
+    for filters, stage in zip(architecture.filters, stages, strict=True):
         multiples = (multiple * filters for multiple in block.filter_multiples)
         assert tuple(zip(block.kernel_sizes, multiples, strict=True)) == stage
-    assert row.shortcut == ("B" if row.residual else None)
-    assert row.version == "v1"
-    assert row.total_stride == 32
+    assert architecture.shortcut == ("B" if architecture.residual else None)
+    assert architecture.version == "v1"
+    assert architecture.total_stride == 32
 
 
-@pytest.mark.parametrize("name", CIFAR_ROWS)
-def test_cifar_rows_are_section_4_2s(name):
-    row = ARCHITECTURES[name]
-    assert row.blocks == (paper.CIFAR_N[depth_in(name)],) * 3
-    assert row.filters == row.stage_outputs == paper.CIFAR_FILTERS
-    assert row.first_filters == 16
-    assert row.block_depth == 2
-    assert row.shortcut == ("A" if row.residual else None)
-    assert row.total_stride == 4
+@pytest.mark.parametrize("name", CIFAR_NETS)
+def test_cifar_nets_are_section_4_2s(name):
+    architecture = ARCHITECTURES[name]
+    assert architecture.blocks == (paper.CIFAR_N[depth_in(name)],) * 3
+    assert architecture.filters == architecture.stage_outputs == paper.CIFAR_FILTERS
+    assert architecture.first_filters == 16
+    assert architecture.block_depth == 2
+    assert architecture.shortcut == ("A" if architecture.residual else None)
+    assert architecture.total_stride == 4
 
 
 def test_stems_are_the_papers():
@@ -75,9 +75,9 @@ def test_stems_are_the_papers():
     assert not cifar.max_pool
 
 
-def test_every_name_finds_its_row_and_numbers_find_new_cifar_nets():
-    for name, row in ARCHITECTURES.items():
-        assert architectures.get(name) is row
+def test_every_name_finds_its_network_and_numbers_find_new_cifar_nets():
+    for name, architecture in ARCHITECTURES.items():
+        assert architectures.get(name) is architecture
     assert architectures.get("resnet14") == cifar_architecture(14)
     assert architectures.get("plain8") == cifar_architecture(8, residual=False)
     assert architectures.get("resnet14").depth == 14
@@ -96,9 +96,9 @@ def test_other_names_are_refused_with_the_known_ones(name):
 
 @pytest.mark.parametrize("depth", [8, 14, 20, 26, 1202, 6 * 1000 + 2])
 def test_any_depth_6n_plus_2_is_a_cifar_net(depth):
-    row = cifar_architecture(depth)
-    assert row.depth == depth
-    assert sum(row.blocks) * 6 == (depth - 2) * 3
+    architecture = cifar_architecture(depth)
+    assert architecture.depth == depth
+    assert sum(architecture.blocks) * 6 == (depth - 2) * 3
 
 
 @pytest.mark.parametrize("depth", [2, 7, 19, 21, 0, -4, 20.0, "20", None])
@@ -132,30 +132,30 @@ def test_other_depths_are_refused(depth):
         ({"shortcut": None, "zero_init_residual": True}, ("zero_init_residual", "plain")),
     ],
 )
-def test_rows_that_describe_no_network_are_refused(change, said):
+def test_fields_that_describe_no_network_are_refused(change, said):
     with pytest.raises(ValueError, match=r".") as error:
         dataclasses.replace(TINY, **change)
     for words in said:
         assert words in str(error.value)
 
 
-def test_rows_take_lists_too():
-    row = dataclasses.replace(TINY, blocks=[1, 1], filters=[16, 32])
-    assert row == TINY
-    assert hash(row) == hash(TINY)
+def test_architectures_take_lists_too():
+    architecture = dataclasses.replace(TINY, blocks=[1, 1], filters=[16, 32])
+    assert architecture == TINY
+    assert hash(architecture) == hash(TINY)
 
 
 def test_options_replace_only_what_is_given():
-    row = ARCHITECTURES["resnet50"]
-    assert architectures.with_options(row) == row
-    changed = architectures.with_options(row, shortcut="C", version="v1.5")
-    assert changed == dataclasses.replace(row, shortcut="C", version="v1.5")
-    assert architectures.with_options(row, zero_init_residual=True).zero_init_residual
+    architecture = ARCHITECTURES["resnet50"]
+    assert architectures.with_options(architecture) == architecture
+    changed = architectures.with_options(architecture, shortcut="C", version="v1.5")
+    assert changed == dataclasses.replace(architecture, shortcut="C", version="v1.5")
+    assert architectures.with_options(architecture, zero_init_residual=True).zero_init_residual
     with pytest.raises(ValueError, match=r"plain18.*'A'"):
         architectures.with_options(ARCHITECTURES["plain18"], shortcut="A")
 
 
-def test_rows_cannot_be_changed():
+def test_architectures_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         TINY.name = "other"
     with pytest.raises(TypeError):

@@ -257,10 +257,10 @@ def test_any_arguments_give_a_working_model_or_name_what_is_wrong(allowed, wrong
 
     def build() -> keras.Model:
         blocks, filters = (tuple(stage[i] for stage in stages) for i in (0, 1))
-        row = Architecture(
+        architecture = Architecture(
             "drawn", stem, block, blocks, filters, shortcut, stem_filters=stem_filters
         )
-        return keras_resnet.ResNet(row, weights=None, **options)
+        return keras_resnet.ResNet(architecture, weights=None, **options)
 
     expected = faults(stem, block, stages, shortcut, stem_filters, options)
     if expected:

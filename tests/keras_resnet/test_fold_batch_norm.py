@@ -68,8 +68,8 @@ def test_nets_of_the_table(name):
 def test_the_other_nets_of_the_table(name):
     if name == "resnet1202":
         name = "resnet206"  # a chain of nested models too, and minutes faster
-    row = architectures.get(name)
-    model = keras_resnet.ResNet(row, weights=None, input_shape=IMAGE[row.stem])
+    architecture = architectures.get(name)
+    model = keras_resnet.ResNet(architecture, weights=None, input_shape=IMAGE[architecture.stem])
     assert_same_function(
         with_random_statistics(model), keras_resnet.fold_batch_norm(model), tolerance=2e-5
     )

@@ -59,13 +59,13 @@ def test_signatures_are_those_of_keras_applications(name):
     theirs = inspect.signature(keras.applications.ResNet50).parameters
     shared = [argument for argument in ours.values() if argument.kind != argument.KEYWORD_ONLY]
     assert [argument.name for argument in shared] == list(theirs)
-    row = ARCHITECTURES[name.lower()]
+    architecture = ARCHITECTURES[name.lower()]
     own = {"weights", "classes", "name"}  # by network, and by the weights there are
     assert [(a.name, a.default) for a in shared if a.name not in own] == [
         (a.name, a.default) for a in theirs.values() if a.name not in own
     ]
-    assert ours["name"].default == row.name
-    assert ours["classes"].default == (1000 if row.stem == "imagenet" else 10)
+    assert ours["name"].default == architecture.name
+    assert ours["classes"].default == (1000 if architecture.stem == "imagenet" else 10)
     extras = {argument.name: argument.default for argument in ours.values()}
     assert {extra: extras[extra] for extra in EXTRAS} == EXTRAS
     assert len(ours) == len(theirs) + len(EXTRAS)

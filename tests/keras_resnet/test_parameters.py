@@ -98,8 +98,10 @@ def imagenet_cost():
     def cost(depth: int, shortcut: str | None, version: str = "v1") -> Cost:
         key = (depth, shortcut, version)
         if key not in costs:
-            row = ARCHITECTURES[f"resnet{depth}" if shortcut else f"plain{depth}"]
-            model = keras_resnet.ResNet(row, weights=None, shortcut=shortcut, version=version)
+            architecture = ARCHITECTURES[f"resnet{depth}" if shortcut else f"plain{depth}"]
+            model = keras_resnet.ResNet(
+                architecture, weights=None, shortcut=shortcut, version=version
+            )
             costs[key] = measured(model)
         return costs[key]
 

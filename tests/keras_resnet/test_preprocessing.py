@@ -160,9 +160,9 @@ def test_the_address_of_the_class_names_is_kerass():
 
 
 def test_the_convention_of_every_published_weights_is_named():
-    for row in weights.list_published():
-        named = CONVENTIONS[row.preprocessing].used_by
-        if row.name == "imagenet":
-            assert (row.network in named) == (row.preprocessing == "caffe")
-        elif "imagenet" not in row.name:
-            assert row.name in named
+    for published in weights.list_published():
+        named = CONVENTIONS[published.preprocessing].used_by
+        if published.name == "imagenet":
+            assert (published.network in named) == (published.preprocessing == "caffe")
+        elif "imagenet" not in published.name:
+            assert published.name in named

@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from keras_resnet import search_space
 from keras_resnet.architectures import Architecture
 from keras_resnet.search_space import PLAIN
+from keras_resnet.stages import stages
 from training.tuning.records import Record, best_first
 
 SHORTCUTS = ("A", "B", "C", PLAIN)
@@ -65,18 +67,14 @@ def compare(records: Sequence[Record], network: str) -> list[Group]:
     return found
 
 
-def shortcut_parameters(row: Architecture) -> int:
+def shortcut_parameters(architecture: Architecture) -> int:
     """Returns the trainable parameters of a network's shortcuts, section 3.3: the cost of B and C.
 
     A projection from c to d channels has c * d weights and its batch norm 2 * d.
     """
-    if row.shortcut in (None, "A"):
-        return 0
-    total, channels = 0, row.first_filters
-    for stage, (blocks, outputs) in enumerate(zip(row.blocks, row.stage_outputs, strict=True)):
-        for block in range(blocks):
-            grows = channels != outputs or (block == 0 and stage > 0)  # then height, too
-            if row.shortcut == "C" or grows:
-                total += channels * outputs + 2 * outputs
-            channels = outputs
+    total, channels = 0, architecture.first_filters
+    for block in chain.from_iterable(stages(architecture)):
+        if block.shortcut is not None and block.shortcut.projection is not None:
+            total += channels * block.filters + 2 * block.filters
+        channels = block.filters
     return total

@@ -16,8 +16,8 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     if network == "resnet50":
         net = keras.applications.ResNet50(weights=None, classifier_activation=None)
     else:
-        row = architectures.get(network)
-        net = keras_resnet.ResNet(row, weights=None, classifier_activation=None)
+        architecture = architectures.get(network)
+        net = keras_resnet.ResNet(architecture, weights=None, classifier_activation=None)
     model = decayed(net)
     model.compile(
         optimizer=keras.optimizers.SGD(0.1, momentum=0.9),
