@@ -152,10 +152,10 @@ def freeze(model: keras.Model, stages: int = 0, batch_norm: bool = False) -> Non
     Raises:
         ValueError: If `stages` is no such number, or `model` has no network of this package.
     """
-    ours = [(layer, stage) for layer in walk(model) if (stage := _stage(layer))]
-    if not ours:
+    own = [(layer, stage) for layer in walk(model) if (stage := _stage(layer))]
+    if not own:
         raise ValueError(f"{model.name} has no layers of a network of keras_resnet.")
-    last = max(stage for _, stage in ours)
+    last = max(stage for _, stage in own)
     if isinstance(stages, bool | np.bool_) or stages not in range(last + 1):
         raise ValueError(
             f"{model.name} has conv1 to conv{last}_x: give a whole number of stages from 0 (none) "
@@ -166,7 +166,7 @@ def freeze(model: keras.Model, stages: int = 0, batch_norm: bool = False) -> Non
             f"{model.name} was built with scan=True, and the batch norms of its loops cannot be "
             "frozen by themselves: build it with scan=False."
         )
-    for layer, stage in ours:
+    for layer, stage in own:
         norm = isinstance(layer, layers.BatchNormalization)
         layer.trainable = stage > stages and not (batch_norm and norm)
 

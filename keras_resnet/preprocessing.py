@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
-PRETRAINED = Path(__file__).parent / "pretrained"  # weights that come with the package
+from keras_resnet import files
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Convention:
 
 @cache
 def _mean_of_pixels(file: str) -> np.ndarray:
-    mean: np.ndarray = np.load(PRETRAINED / file)
+    mean: np.ndarray = np.load(files.PRETRAINED / file)
     mean.flags.writeable = False
     return mean
 
@@ -182,8 +180,7 @@ def _decoded_imagenet(scores: np.ndarray, top: int) -> list[list[tuple[str, str,
             keras.applications.imagenet_utils.decode_predictions(scores, top=top)
         )
     except Exception as error:  # Keras raises a bare Exception if it cannot fetch
-        home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")  # as in get_file
-        path = os.path.join(os.path.expanduser(home), "models", CLASS_INDEX.rpartition("/")[2])
+        path = files.cache() / CLASS_INDEX.rpartition("/")[2]
         raise OSError(
             f"The names of ImageNet's classes could not be fetched: {error}. Fetch {CLASS_INDEX} "
             f"by hand and put it at {path}."

@@ -13,7 +13,7 @@ import keras
 
 from keras_resnet import architectures
 from keras_resnet.architectures import ARCHITECTURES
-from keras_resnet.preprocessing import PRETRAINED
+from keras_resnet.files import PRETRAINED, cache
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,7 @@ def fetch(row: PublishedWeights, include_top: bool = True) -> str:
         if not packaged.is_file() or _hash(packaged, expected) != expected:
             raise OSError(f"{packaged} is missing or damaged: install this package again.")
         return str(packaged)
-    home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")  # as get_file documents
-    folder = Path(os.path.expanduser(home)) / "models"
+    folder = cache()
     target = folder / file
     if target.is_file() and _hash(target, expected) == expected:
         return str(target)

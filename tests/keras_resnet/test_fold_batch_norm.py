@@ -222,7 +222,7 @@ def test_models_without_a_graph_say_so():
     class Subclassed(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match="no functional model"):
+    with pytest.raises(ValueError, match="neither functional nor"):
         keras_resnet.fold_batch_norm(Subclassed())
     inside = layers.TimeDistributed(
         keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization()]),

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from keras_resnet.preprocessing import PRETRAINED
+    from keras_resnet.files import PRETRAINED
     from training.paper.release import release
 
     released = release(options.run_directory, options.data_dir, options.out or PRETRAINED)

@@ -12,7 +12,8 @@ import numpy as np
 
 import keras_resnet
 from keras_resnet import architectures
-from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS, PRETRAINED
+from keras_resnet.files import PRETRAINED
+from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training.common.files import atomic_write, sha256, write_json
 from training.data import datasets
 from training.data.pixel_mean import pixel_mean

@@ -13,7 +13,8 @@ import pytest
 
 import keras_resnet
 from keras_resnet import decode_predictions, preprocess_input, weights
-from keras_resnet.preprocessing import CONVENTIONS, PRETRAINED
+from keras_resnet.files import PRETRAINED
+from keras_resnet.preprocessing import CONVENTIONS
 
 # The order of the labels 0..9 in the data set's own batches.meta.
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]
