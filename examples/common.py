@@ -1,39 +1,62 @@
-"""What every example shares: its arguments, a run of each twin, the table, the files it leaves."""
+"""What the examples share: the command line, a run of each net, its table, figure and result."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
 from keras_resnet import Architecture
 from training.cli import HelpFormatter
-from training.common import figures, machine
-from training.common.errors import DivergedError, RunError
+from training.common import figures, machine, tables
+from training.common.errors import DivergedError, exit_code
 from training.common.files import write_json
 from training.common.progress_bars import ProgressBar
 
-Outcome = TypeVar("Outcome")
-
 FIGURE = "figure.png"
 RESULT = "result.json"
-ROWS = 20  # points of a loss curve
-NET_COLOURS = {"residual": "#3a6ea5", "plain": "#d1495b"}
+POINTS = 20  # of a loss curve
+COLOURS = figures.net_colours(["residual", "plain"])
 EXIT_CODES = "exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments; 3 NaN"
+
+
+class HasNumbers(Protocol):
+    """The outcome of one run."""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Measures by name with the unit, such as `"error, %"`."""
+
+
+Outcome = TypeVar("Outcome", bound=HasNumbers)
+
+
+@dataclass(frozen=True)
+class Comparison(Generic[Outcome]):
+    """The outcomes of every net, one for each seed."""
+
+    outcomes: dict[str, list[Outcome]]
+
+    @property
+    def numbers(self) -> dict[str, list[dict[str, float]]]:
+        """The measures of every net, one dictionary for each seed."""
+        return {net: [one.numbers for one in runs] for net, runs in self.outcomes.items()}
+
+    @property
+    def first(self) -> dict[str, Outcome]:
+        """The outcome of every net with the first seed, which figures show."""
+        return {net: runs[0] for net, runs in self.outcomes.items()}
 
 
 def main(
@@ -44,16 +67,16 @@ def main(
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """The command line of one example; the process's exit code.
+    """Runs the command line of one example and returns the process's exit code.
 
     Args:
         name: The example's module, such as `"detection"`.
-        summary: What `--help` says of it.
+        summary: The description in `--help`.
         steps: The default of `--steps`.
-        run: Does the work; gets `steps`, `seeds`, `out` and what `add_arguments` added. `out` is an
-            existing directory without a result.
+        run: Does the work, by the options `steps`, `seeds`, `out` and what `add_arguments` added;
+            `out` is an existing directory without a result.
         add_arguments: Adds the example's own arguments.
-        arguments: Of the command line. Default: the process's.
+        arguments: The command line's; by default the process's.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m examples.{name}",
@@ -74,21 +97,14 @@ def main(
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def checked_run() -> None:
         if (options.out / RESULT).exists():
             raise FileExistsError(f"{options.out / RESULT} exists: remove it or change --out.")
         options.out.mkdir(parents=True, exist_ok=True)
         run(options)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except RunError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(f"examples.{name}", checked_run)
 
 
 def _positive(text: str) -> int:
@@ -99,7 +115,7 @@ def _positive(text: str) -> int:
 
 
 def twins(residual: Architecture) -> dict[str, Architecture]:
-    """A net and its plain twin: the same layers without the shortcuts."""
+    """Returns a residual net and its plain twin: the same layers without the shortcuts."""
     plain = replace(residual, name=f"{residual.name}_plain", shortcut=None)
     return {"residual": residual, "plain": plain}
 
@@ -108,10 +124,10 @@ def compare(
     run: Callable[[Architecture, int], Outcome],
     nets: Mapping[str, Architecture],
     seeds: Sequence[int],
-) -> dict[str, list[Outcome]]:
-    """`run(architecture, seed)` for every net with every seed: {net: an outcome per seed}.
+) -> Comparison[Outcome]:
+    """Calls `run(architecture, seed)` for every net with every seed.
 
-    Random numbers start anew, from `seed`, before each run.
+    Seeds all random numbers with `seed` before each run.
     """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in nets}
     for seed in seeds:
@@ -119,7 +135,12 @@ def compare(
             keras.backend.clear_session()
             keras.utils.set_random_seed(seed)
             outcomes[name].append(run(architecture, seed))
-    return outcomes
+    return Comparison(outcomes)
+
+
+def adam(rate: float, steps: int) -> keras.optimizers.Optimizer:
+    """Returns Adam with a rate that falls to 0 along a cosine in so many steps."""
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, decay_steps=steps))
 
 
 def fit(
@@ -129,77 +150,69 @@ def fit(
     title: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[float]:
-    """Trains for `steps` steps with a progress bar; the mean loss of each twentieth of them.
+    """Trains with a progress bar; returns the mean loss of each twentieth of the steps.
 
     Args:
         model: A compiled model.
-        batches: What `fit` takes, without end: a repeated `tf.data.Dataset` or a generator.
-        steps: Gradient steps; rounded down to a multiple of the points, when there are more.
-        title: What the progress bar says.
-        callbacks: Further ones; an epoch is from one of the points to the next.
+        batches: Endless input of `fit`: a repeated `tf.data.Dataset` or a generator.
+        steps: Gradient steps, rounded down to a multiple of `POINTS` if there are more.
+        title: The text of the progress bar.
+        callbacks: Further callbacks; an epoch of theirs is a twentieth of the steps.
 
     Raises:
         DivergedError: If the loss is no longer a number.
     """
-    rows = min(ROWS, steps)
-    history = model.fit(
-        batches,
-        epochs=rows,
-        steps_per_epoch=steps // rows,
-        shuffle=False,
-        verbose=0,
-        callbacks=[_Bar(steps // rows * rows, title), _NoNaN(), *callbacks],
-    )
+    points = min(POINTS, steps)
+    with ProgressBar(title, steps // points * points) as bar:
+        history = model.fit(
+            batches,
+            epochs=points,
+            steps_per_epoch=steps // points,
+            shuffle=False,
+            verbose=0,
+            callbacks=[_Loss(bar), *callbacks],
+        )
     return [float(loss) for loss in history.history["loss"]]
+
+
+class _Loss(keras.callbacks.Callback):
+    """Shows the loss in a progress bar, and ends the training when it is no number."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        loss = (logs or {})["loss"]
+        if not math.isfinite(loss):
+            raise DivergedError(f"The loss became {loss}; try another --seed.")
+        self.bar.advance(note=f"loss {loss:.3f}")
 
 
 def batches(
     inputs: np.ndarray, labels: np.ndarray, size: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end for `fit`, of rows drawn with replacement."""
+    """Yields endless batches for `fit`, of rows drawn with replacement."""
     generator = np.random.default_rng(seed)
     while True:
         rows = generator.integers(len(labels), size=size)
         yield inputs[rows], labels[rows]
 
 
-def draw_losses(axes: Axes, losses: Mapping[str, Sequence[float]], steps: int) -> None:
+def draw_losses(
+    axes: Axes, losses: Mapping[str, Sequence[float]], steps: int, **properties: Any
+) -> None:
     """Draws what `fit` returned for each net, over the steps."""
     for net, values in losses.items():
-        ends = [steps * (point + 1) / len(values) for point in range(len(values))]
-        axes.plot(ends, values, color=NET_COLOURS[net], label=net)
-    axes.set(title="training", xlabel="step", ylabel="loss")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
-
-
-class _NoNaN(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        loss = (logs or {})["loss"]
-        if not math.isfinite(loss):
-            raise DivergedError(f"The loss became {loss}; try another --seed.")
-
-
-class _Bar(keras.callbacks.Callback):
-    """On a terminal; nothing where the output is a file."""
-
-    def __init__(self, steps: int, title: str) -> None:
-        super().__init__()
-        self.bar = ProgressBar(title, steps)
-
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.__enter__()
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.__exit__()
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.bar.advance(note=f"loss {(logs or {})['loss']:.3f}")
+        ends = np.linspace(steps / len(values), steps, len(values))
+        marker = "o" if len(values) == 1 else ""  # a line of one point could not be seen
+        axes.plot(ends, values, marker=marker, color=COLOURS[net], label=net)
+    labels = {"title": "training", "xlabel": "step", "ylabel": "loss"}
+    figures.finish_axes(axes, **({**labels, "ylim": (0, None)} | properties))
 
 
 class Stopwatch:
-    """`with Stopwatch() as watch: ...`, then `watch.seconds`."""
+    """Measures the seconds of a block: `with Stopwatch() as watch: ...`, then `watch.seconds`."""
 
     seconds = math.nan
 
@@ -217,23 +230,20 @@ def finish(
     numbers: Mapping[str, Sequence[Mapping[str, float]]],
     figure: Figure,
 ) -> None:
-    """Prints the table; leaves the figure and, last, the result in `options.out`.
+    """Prints the table; writes the figure and, last, the result into `options.out`.
 
     Args:
-        options: What `main` gave.
+        options: The arguments that `main` read.
         title: Of the table.
-        numbers: {net: for each seed its measures by name, unit included, such as `"error, %"`}.
-        figure: What to look at.
+        numbers: {net: for each seed its measures by name, as `HasNumbers` has them}.
+        figure: The figure.
     """
-    table = Table(title=title)
-    table.add_column("")
-    for net in numbers:
-        table.add_column(net, justify="right")
-    for measure in next(iter(numbers.values()))[0]:
-        cells = [_cell([row[measure] for row in rows]) for rows in numbers.values()]
-        table.add_row(measure, *cells)
-    Console().print(table)
-
+    measures = list(next(iter(numbers.values()))[0])
+    rows = [
+        (measure, *(_cell([row[measure] for row in runs]) for runs in numbers.values()))
+        for measure in measures
+    ]
+    tables.show(("", *numbers), rows, title=title)
     figures.save(figure, options.out / FIGURE)
     given = {key: value for key, value in vars(options).items() if key != "out"}
     accelerators = [device.name for device in tf.config.list_physical_devices("GPU")]
@@ -242,7 +252,7 @@ def finish(
         {
             "title": title,
             "options": {k: str(v) if isinstance(v, Path) else v for k, v in given.items()},
-            "results": {net: [dict(row) for row in rows] for net, rows in numbers.items()},
+            "results": {net: [dict(row) for row in runs] for net, runs in numbers.items()},
             "finished": machine.now(),
             "hardware": machine.hardware(accelerators),
         },
@@ -252,6 +262,6 @@ def finish(
 
 
 def _cell(values: Sequence[float]) -> str:
-    """`8.92`, or `8.92 ± 0.41` (mean and sample standard deviation) of several."""
+    """Returns `8.92`, or `8.92 ± 0.41` (mean and sample standard deviation) of several."""
     mean = f"{statistics.mean(values):.3g}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"

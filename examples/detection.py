@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,30 +17,31 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 import keras_resnet
-from examples import common, shapes
+from examples import common, shape_tasks, shapes
 from examples.detection_metrics import Boxes, measures
 from keras_resnet import Architecture
 
 SUMMARY = "Detect generated shapes with KerasHub's RetinaNet on a residual net and its plain twin."
 STEPS = 600
 BATCH = 8
-TRAINING_SCENES, TEST_SCENES = 600, 100
 LEVELS = (3, 4)  # strides 8 and 16
 # conv1 to conv4_x, of which the last is as deep as the levels go.
 NET = Architecture("resnet26", "imagenet", "basic", (4, 4, 4), (16, 32, 64), "B")
 PRIOR = 0.01  # of each class at each anchor (Lin et al. 2017, arXiv 1708.02002, section 4.1)
-COLOURS = ("#3a6ea5", "#2a9d8f", "#d1495b")  # of the classes
+CLASS_COLOURS = ("#3a6ea5", "#2a9d8f", "#d1495b")
 
 
 @dataclass(frozen=True)
 class Outcome:
+    """A trained detector's measures, loss curve, and boxes in the test scenes."""
+
     numbers: dict[str, float]
     losses: list[float]
-    found: list[Boxes]  # in the test scenes
+    found: list[Boxes]  # one for each test scene
 
 
 def detector(architecture: Architecture, size: int) -> keras.Model:
-    """RetinaNet for images (N, size, size, 3), compiled."""
+    """Builds and compiles a RetinaNet for images (N, size, size, 3)."""
     lowest, highest = LEVELS
     pyramid = keras_hub.models.RetinaNetBackbone(
         image_encoder=keras_resnet.backbone(architecture),
@@ -85,14 +84,14 @@ def detector(architecture: Architecture, size: int) -> keras.Model:
 
 
 def batches(scenes: Sequence[shapes.Scene], seed: int) -> tf.data.Dataset:
-    """Shuffled, without end: (BATCH, H, W, 3), {"boxes": (BATCH, MOST, 4), "labels": ...}."""
+    """Returns endless shuffled batches: (N, H, W, 3), {"boxes": (N, MOST, 4), "labels": ...}."""
     images, boxes, labels = shapes.padded(scenes)
     data = tf.data.Dataset.from_tensor_slices((images, {"boxes": boxes, "labels": labels}))
     return data.shuffle(len(images), seed=seed).repeat().batch(BATCH)
 
 
 def detect(model: keras.Model, images: Any) -> list[Boxes]:
-    """What the model finds in each of its input: (N, H, W, 3), or a dict of it."""
+    """Returns what the model finds in each image of its input, (N, H, W, 3) or a dict of it."""
     found = model.predict(images, batch_size=10, verbose=0)
     return [
         Boxes(boxes[:number], labels[:number], scores[:number])
@@ -110,47 +109,39 @@ def true_boxes(scenes: Sequence[shapes.Scene]) -> list[Boxes]:
     return [Boxes(scene.boxes, scene.labels) for scene in scenes]
 
 
-def train(
-    architecture: Architecture,
-    seed: int,
-    steps: int,
-    training: Sequence[shapes.Scene],
-    test: Sequence[shapes.Scene],
-) -> Outcome:
-    model = detector(architecture, test[0].image.shape[0])
+def train(architecture: Architecture, seed: int, steps: int, scenes: shapes.Scenes) -> Outcome:
+    """Trains a detector and measures it on the test scenes."""
+    model = detector(architecture, scenes.size)
     with common.Stopwatch() as watch:
-        losses = common.fit(model, batches(training, seed), steps, architecture.name)
-    found = detect(model, shapes.normalized([scene.image for scene in test]))
-    numbers = measures(true_boxes(test), found, len(shapes.CLASSES))
+        losses = common.fit(model, batches(scenes.training, seed), steps, architecture.name)
+    found = detect(model, shapes.normalized([scene.image for scene in scenes.test]))
+    numbers = measures(true_boxes(scenes.test), found, len(shapes.CLASSES))
     return Outcome(numbers | {"training, seconds": watch.seconds}, losses, found)
 
 
-def figure(outcomes: dict[str, list[Outcome]], test: Sequence[shapes.Scene], steps: int) -> Figure:
-    """Each net's loss, and what it finds in the first test scenes; the first seed's."""
-    drawn = Figure(figsize=(11, 4.4), layout="constrained")
-    grid = drawn.add_gridspec(len(outcomes), 6)
-    losses = drawn.add_subplot(grid[:, :2])
-    for row, (net, (first, *_)) in enumerate(outcomes.items()):
-        points = np.linspace(steps / len(first.losses), steps, len(first.losses))
-        losses.plot(points, first.losses, label=net)
+def draw(outcomes: Mapping[str, Outcome], scenes: shapes.Scenes, steps: int) -> Figure:
+    """Draws each net's loss, and the boxes that it finds in the first test scenes."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    grid = figure.add_gridspec(len(outcomes), 6)
+    losses = {net: outcome.losses for net, outcome in outcomes.items()}
+    logarithmic = {"yscale": "log", "ylim": None}
+    common.draw_losses(figure.add_subplot(grid[:, :2]), losses, steps, **logarithmic)
+    for row, (net, outcome) in enumerate(outcomes.items()):
         for column in range(4):
-            axes = drawn.add_subplot(grid[row, 2 + column])
-            show(axes, test[column].image, first.found[column])
+            axes = figure.add_subplot(grid[row, 2 + column])
+            _draw_boxes(axes, scenes.test[column].image, outcome.found[column])
             if column == 0:
                 axes.set_ylabel(net)
-    losses.set(xlabel="step", ylabel="training loss", yscale="log")
-    losses.grid(alpha=0.25)
-    losses.legend()
-    return drawn
+    return figure
 
 
-def show(axes: Axes, image: np.ndarray, found: Boxes, least: float = 0.3) -> None:
-    """The image with its boxes of at least this score."""
+def _draw_boxes(axes: Axes, image: np.ndarray, found: Boxes, least: float = 0.3) -> None:
+    """Draws the image with its boxes of at least this score."""
     axes.imshow(image)
     axes.set(xticks=[], yticks=[])
     for (y1, x1, y2, x2), label, score in zip(found.boxes, found.labels, found.scores, strict=True):
         if score >= least:
-            colour = COLOURS[label]
+            colour = CLASS_COLOURS[label]
             box = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=colour, linewidth=2)
             axes.add_patch(box)
             text = f"{shapes.CLASSES[label]} {score:.2f}"
@@ -158,45 +149,13 @@ def show(axes: Axes, image: np.ndarray, found: Boxes, least: float = 0.3) -> Non
             note.set_in_layout(False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--backgrounds",
-        type=Path,
-        metavar="DIR",
-        help="a folder of photographs to draw the shapes on, instead of random textures",
-    )
-    parser.add_argument("--size", type=int, default=96, help="height and width of the images")
-
-
-def data(options: argparse.Namespace) -> tuple[list[shapes.Scene], list[shapes.Scene]]:
-    """Training and test scenes; no background is in both, if there are two.
-
-    Raises:
-        ValueError: If the images have a size that not every net of the examples can divide.
-        OSError: If there are no photographs where they should be.
-    """
-    if options.size < 48 or options.size % 16:
-        raise ValueError(f"--size is a multiple of 16 from 48; given {options.size}.")
-    pictures = shapes.photographs(options.backgrounds, options.size)
-    make = partial(shapes.scenes, size=options.size)
-    training = list(make(TRAINING_SCENES, seed=1, backgrounds=pictures[1::2] or pictures))
-    return training, list(make(TEST_SCENES, seed=2, backgrounds=pictures[::2]))
-
-
 def run(options: argparse.Namespace) -> None:
-    training, test = data(options)
-    outcomes = common.compare(
-        lambda net, seed: train(net, seed, options.steps, training, test),
-        common.twins(NET),
-        options.seeds,
-    )
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
     title = f"RetinaNet on shapes, {options.steps} steps of {BATCH} images"
-    common.finish(options, title, numbers, figure(outcomes, test, options.steps))
+    shape_tasks.compare(options, NET, train, draw, title)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return common.main("detection", SUMMARY, STEPS, run, add_arguments, arguments)
+    return common.main("detection", SUMMARY, STEPS, run, shape_tasks.add_arguments, arguments)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def draw(outcomes: Mapping[str, Outcome], dataset: Dataset) -> Figure:
 
 def _draw_curves(axes: Axes, outcomes: Mapping[str, Outcome]) -> None:
     for net, outcome in outcomes.items():
-        colour = figures.net_colours([net])[net]
+        colour = common.COLOURS[net]
         for name, curve in outcome.curves.items():
             if line := WAYS[name].line:
                 steps, errors = zip(*curve, strict=True)
@@ -224,9 +224,8 @@ def run(options: argparse.Namespace) -> None:
             architecture.name, published.name, options.steps, seed, out / "runs", **data
         )
 
-    outcomes = common.compare(compared, twins(published), options.seeds)
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
-    first = {net: runs[0] for net, runs in outcomes.items()}
+    comparison = common.compare(compared, twins(published), options.seeds)
+    first = comparison.first
     dataset = datasets.load("folder", str(root), split_file=splits[options.seeds[0]])
     shutil.copy(first["residual"].runs[TUNED] / "model.keras", out / "model.keras")
     write_text(out / "labels.txt", "\n".join(dataset.class_names) + "\n")
@@ -234,7 +233,7 @@ def run(options: argparse.Namespace) -> None:
         f"Test error: {len(dataset.class_names)} classes, {dataset.train.examples} images to train "
         f"on, {dataset.test.examples} to test"
     )
-    common.finish(options, title, numbers, draw(first, dataset))
+    common.finish(options, title, comparison.numbers, draw(first, dataset))
     print(f"fine-tuned {options.network}: {out / 'model.keras'}, {out / 'labels.txt'}")
 
 

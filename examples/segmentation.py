@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 import keras_resnet
-from examples import common, detection, shapes
+from examples import common, detection, shape_tasks, shapes
 from keras_resnet import Architecture
 
 SUMMARY = "Class of every pixel by KerasHub's DeepLabV3+, on a residual net and its plain twin."
@@ -25,18 +25,20 @@ CLASSES = (*shapes.CLASSES, "background")
 NET = Architecture("resnet26", "imagenet", "basic", (3, 3, 3, 3), (16, 32, 48, 64), "B")
 OUTPUT_STRIDE = 16  # conv5_x dilates: arXiv 1706.05587, section 3.1
 LEVELS = ("P2", "P4")  # of the backbone: strides 4 and 16
-COLOURS = ListedColormap([*detection.COLOURS, "#ffffff"])
+CLASS_COLOURS = ListedColormap([*detection.CLASS_COLOURS, "#ffffff"])
 
 
 @dataclass(frozen=True)
 class Outcome:
+    """A trained segmenter's measures, loss curve, and masks of the test scenes."""
+
     numbers: dict[str, float]
     losses: list[float]
     masks: np.ndarray  # (scenes, H, W), classes of the test scenes' pixels
 
 
 def segmenter(architecture: Architecture, size: int) -> keras.Model:
-    """Images (N, size, size, 3) -> logits (N, size, size, classes), compiled."""
+    """Builds and compiles: images (N, size, size, 3) -> logits (N, size, size, classes)."""
     low, high = LEVELS
     pyramid = keras_hub.models.DeepLabV3Backbone(
         image_encoder=keras_resnet.backbone(architecture, output_stride=OUTPUT_STRIDE),
@@ -57,7 +59,7 @@ def segmenter(architecture: Architecture, size: int) -> keras.Model:
 
 
 def batches(scenes: Sequence[shapes.Scene], seed: int) -> tf.data.Dataset:
-    """Shuffled, without end: (BATCH, H, W, 3), (BATCH, H, W)."""
+    """Returns endless shuffled batches: images (N, H, W, 3), masks (N, H, W)."""
     images = shapes.normalized([scene.image for scene in scenes])
     masks = np.stack([scene.mask for scene in scenes])
     data = tf.data.Dataset.from_tensor_slices((images, masks))
@@ -65,7 +67,7 @@ def batches(scenes: Sequence[shapes.Scene], seed: int) -> tf.data.Dataset:
 
 
 def measures(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """Of masks (N, H, W) together, in per cent, as PASCAL VOC counts: over all images at once."""
+    """Measures masks (N, H, W) in per cent, over all images at once as PASCAL VOC does."""
     metric = keras.metrics.MeanIoU(len(CLASSES))
     metric.update_state(truth, found)
     return {
@@ -74,59 +76,46 @@ def measures(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
     }
 
 
-def train(
-    architecture: Architecture,
-    seed: int,
-    steps: int,
-    training: Sequence[shapes.Scene],
-    test: Sequence[shapes.Scene],
-) -> Outcome:
-    model = segmenter(architecture, test[0].image.shape[0])
+def train(architecture: Architecture, seed: int, steps: int, scenes: shapes.Scenes) -> Outcome:
+    """Trains a segmenter and measures it on the test scenes."""
+    model = segmenter(architecture, scenes.size)
     with common.Stopwatch() as watch:
-        losses = common.fit(model, batches(training, seed), steps, architecture.name)
-    images = shapes.normalized([scene.image for scene in test])
+        losses = common.fit(model, batches(scenes.training, seed), steps, architecture.name)
+    images = shapes.normalized([scene.image for scene in scenes.test])
     found = model.predict(images, batch_size=10, verbose=0).argmax(axis=-1)
-    numbers = measures(np.stack([scene.mask for scene in test]), found)
+    numbers = measures(np.stack([scene.mask for scene in scenes.test]), found)
     return Outcome(numbers | {"training, seconds": watch.seconds}, losses, found)
 
 
-def figure(outcomes: dict[str, list[Outcome]], test: Sequence[shapes.Scene], steps: int) -> Figure:
-    """Each net's loss, and the masks of the first test scenes; the first seed's."""
-    drawn = Figure(figsize=(11, 4.4), layout="constrained")
-    grid = drawn.add_gridspec(2 + len(outcomes), 8)
-    losses = drawn.add_subplot(grid[:, :3])
-    rows = {"image": [s.image for s in test], "truth": [s.mask for s in test]}
-    for net, (first, *_) in outcomes.items():
-        points = np.linspace(steps / len(first.losses), steps, len(first.losses))
-        losses.plot(points, first.losses, label=net)
-        rows[net] = list(first.masks)
-    losses.set(xlabel="step", ylabel="training loss", yscale="log")
-    losses.grid(alpha=0.25)
-    losses.legend()
+def draw(outcomes: Mapping[str, Outcome], scenes: shapes.Scenes, steps: int) -> Figure:
+    """Draws each net's loss, and the masks that it finds in the first test scenes."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    grid = figure.add_gridspec(2 + len(outcomes), 8)
+    losses = {net: outcome.losses for net, outcome in outcomes.items()}
+    logarithmic = {"yscale": "log", "ylim": None}
+    common.draw_losses(figure.add_subplot(grid[:, :3]), losses, steps, **logarithmic)
+    rows: dict[str, Sequence[np.ndarray]] = {
+        "image": [scene.image for scene in scenes.test],
+        "truth": [scene.mask for scene in scenes.test],
+        **{net: list(outcome.masks) for net, outcome in outcomes.items()},
+    }
     for row, (title, pictures) in enumerate(rows.items()):
         for column in range(5):
-            axes = drawn.add_subplot(grid[row, 3 + column])
-            axes.imshow(pictures[column], COLOURS, vmin=0, vmax=len(CLASSES) - 1)
+            axes = figure.add_subplot(grid[row, 3 + column])
+            axes.imshow(pictures[column], CLASS_COLOURS, vmin=0, vmax=len(CLASSES) - 1)
             axes.set(xticks=[], yticks=[])
             if column == 0:
                 axes.set_ylabel(title)
-    return drawn
+    return figure
 
 
 def run(options: argparse.Namespace) -> None:
-    training, test = detection.data(options)
-    outcomes = common.compare(
-        lambda net, seed: train(net, seed, options.steps, training, test),
-        common.twins(NET),
-        options.seeds,
-    )
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
     title = f"DeepLabV3+ on shapes, {options.steps} steps of {BATCH} images"
-    common.finish(options, title, numbers, figure(outcomes, test, options.steps))
+    shape_tasks.compare(options, NET, train, draw, title)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return common.main("segmentation", SUMMARY, STEPS, run, detection.add_arguments, arguments)
+    return common.main("segmentation", SUMMARY, STEPS, run, shape_tasks.add_arguments, arguments)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ BACKGROUND = len(CLASSES)  # its class in masks: behind those of the shapes
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture, as everything that may be asked of it."""
+    """One picture, and the right answers to all tasks."""
 
     image: np.ndarray  # (size, size, 3), uint8
     boxes: np.ndarray  # (shapes, 4): y1, x1, y2, x2 in pixels, around what is visible
@@ -24,8 +24,21 @@ class Scene:
     mask: np.ndarray  # (size, size): class of each pixel, BACKGROUND where there is no shape
 
 
+@dataclass(frozen=True)
+class Scenes:
+    """The scenes of one task, all of one size."""
+
+    training: list[Scene]
+    test: list[Scene]
+
+    @property
+    def size(self) -> int:
+        """Height and width in pixels."""
+        return len(self.test[0].image)
+
+
 def photographs(folder: Path | None, size: int) -> list[np.ndarray]:
-    """The folder's pictures as squares (size, size, 3); none without a folder.
+    """Returns the folder's pictures as squares (size, size, 3), or none without a folder.
 
     Raises:
         OSError: If the folder has no JPEG or PNG files.
@@ -48,12 +61,12 @@ def photographs(folder: Path | None, size: int) -> list[np.ndarray]:
 def scenes(
     number: int, seed: int, size: int = 96, backgrounds: Sequence[np.ndarray] = ()
 ) -> Iterator[Scene]:
-    """`number` scenes of one to three shapes; the same for the same arguments.
+    """Draws `number` scenes of one to three shapes, the same ones for the same arguments.
 
     Args:
         number: How many.
-        seed: Of all that is drawn.
-        size: Height and width in pixels; shapes have a quarter to a half of it.
+        seed: Of all random numbers.
+        size: Height and width in pixels; shapes take a quarter to a half of it.
         backgrounds: Pictures (size, size, 3) to draw on. Default: smooth random textures.
     """
     random = np.random.default_rng(seed)
@@ -66,14 +79,14 @@ def scenes(
 
 
 def _texture(random: np.random.Generator, size: int) -> np.ndarray:
-    """Colours that change slowly, with noise."""
+    """Returns colours that change slowly, with noise."""
     coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), "uint8"))
     smooth = np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), "float32")
     return np.clip(smooth + random.normal(0, 12, smooth.shape), 0, 255).astype("uint8")
 
 
 def _scene(random: np.random.Generator, background: np.ndarray, size: int) -> Scene:
-    """Later shapes lie over earlier ones, and leave at least two thirds of each to see."""
+    """Draws shapes over each other, so that two thirds of each stay visible at least."""
     picture = Image.fromarray(background)
     owner = np.full((size, size), -1)  # of each pixel: the shape's number
     areas: list[int] = []
@@ -113,12 +126,12 @@ def _box(visible: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def normalized(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pixels as the nets of the examples take them: (N, H, W, 3), about -1 to 1."""
+    """Returns pixels as the examples' nets take them: (N, H, W, 3), from -1 to 1."""
     return np.stack(images).astype("float32") / 127.5 - 1
 
 
 def padded(found: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, boxes and labels as arrays of fixed size; -1 where a scene has fewer than MOST.
+    """Returns images, boxes and labels as arrays, filled with -1 where a scene has fewer than MOST.
 
     Returns:
         (N, H, W, 3) normalised, (N, MOST, 4), (N, MOST).

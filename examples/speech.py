@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -21,11 +21,12 @@ import keras_resnet
 from examples import common, utterances
 from examples.utterances import RATE, WORDS, Utterance
 from keras_resnet import Architecture
+from training.common.figures import finish_axes
 
 SAMPLES = RATE  # one second
 RATIOS = (-10.0, 20.0)  # dB, word to noise, in training
 TEST_RATIOS = (-10, -5, 0, 5, 10, 20)  # dB
-PER_WORD = 6  # times that a voice says a word
+PER_WORD = 6  # utterances of each word by each voice
 BATCH_SIZE = 32
 LEARNING_RATE = 3e-3  # Adam's, falling to 0 along a cosine
 
@@ -50,7 +51,7 @@ class Outcome:
 
 
 def spectrogram() -> list[layers.Layer]:
-    """Sound (N, SAMPLES) -> log-mel image (N, 32, 44, 1), of mean 0 and variance 1 each."""
+    """Returns layers: sound (N, SAMPLES) -> log-mel images (N, 32, 44, 1) of mean 0, variance 1."""
     mel = layers.MelSpectrogram(
         fft_length=1024,  # 46 ms
         sequence_stride=512,  # 23 ms
@@ -64,7 +65,7 @@ def spectrogram() -> list[layers.Layer]:
 
 
 def build(architecture: Architecture) -> keras.Model:
-    """Sound (N, SAMPLES) -> probabilities of the words (N, words)."""
+    """Builds a net: sound (N, SAMPLES) -> probabilities of the words (N, words)."""
     x = keras.Input((SAMPLES,))
     for layer in spectrogram():
         x = layer(x)
@@ -72,11 +73,12 @@ def build(architecture: Architecture) -> keras.Model:
 
 
 def labels(spoken: Sequence[Utterance]) -> np.ndarray:
+    """Returns the number of each utterance's word."""
     return np.array([WORDS.index(utterance.word) for utterance in spoken])
 
 
 def mixtures(spoken: Sequence[Utterance], seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training batches without end: words in noise that is new each time."""
+    """Yields endless training batches of words in noise that is drawn each time."""
     generator = np.random.default_rng(seed)
     words = labels(spoken)
     while True:
@@ -88,13 +90,13 @@ def mixtures(spoken: Sequence[Utterance], seed: int) -> Iterator[tuple[np.ndarra
 def _mixed(
     spoken: Sequence[Utterance], ratios: Sequence[float], generator: np.random.Generator
 ) -> np.ndarray:
-    """Every utterance at its ratio: (utterances, SAMPLES)."""
+    """Mixes every utterance with noise at its ratio: (utterances, SAMPLES)."""
     pairs = zip(spoken, ratios, strict=True)
     return np.stack([utterances.mix(u.sound, SAMPLES, ratio, generator) for u, ratio in pairs])
 
 
 def error(model: keras.Model, spoken: Sequence[Utterance], ratio: float) -> float:
-    """Per cent of the utterances taken for another word, in the same noise for every model."""
+    """Returns the error in per cent; every model hears the same noise."""
     sounds = _mixed(spoken, [ratio] * len(spoken), np.random.default_rng(0))
     answers = model.predict(sounds, batch_size=64, verbose=0).argmax(axis=-1)
     return 100 * float(np.mean(answers != labels(spoken)))
@@ -107,9 +109,9 @@ def train(
     seed: int,
     steps: int,
 ) -> Outcome:
+    """Trains a net and measures it on the test voices."""
     model = build(architecture)
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=steps)
-    model.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy")
+    model.compile(common.adam(LEARNING_RATE, steps), loss="sparse_categorical_crossentropy")
     with common.Stopwatch() as watch:
         losses = common.fit(model, mixtures(training, seed), steps, architecture.name)
     errors = [error(model, test, ratio) for ratio in TEST_RATIOS]
@@ -121,8 +123,8 @@ def train(
     return Outcome(numbers, losses, errors)
 
 
-def draw(outcomes: dict[str, Outcome], test: Sequence[Utterance], steps: int) -> Figure:
-    """Above a word as the nets see it; below the losses, and the error by the noise."""
+def draw(outcomes: Mapping[str, Outcome], test: Sequence[Utterance], steps: int) -> Figure:
+    """Draws a word as the nets see it, and below it the losses and the error by the noise."""
     figure = Figure(figsize=(10, 6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.6))
     ratios = (20, 5, -5)
@@ -131,11 +133,9 @@ def draw(outcomes: dict[str, Outcome], test: Sequence[Utterance], steps: int) ->
     left, right = below.subplots(1, 2)
     common.draw_losses(left, {net: outcome.losses for net, outcome in outcomes.items()}, steps)
     for net, outcome in outcomes.items():
-        colour = common.NET_COLOURS[net]
-        right.plot(TEST_RATIOS, outcome.errors, "o-", color=colour, label=net)
-    right.set(title="unheard voices", xlabel="word to noise, dB", ylabel="error, %")
-    right.set_ylim(bottom=0)
-    right.grid(alpha=0.25)
+        right.plot(TEST_RATIOS, outcome.errors, "o-", color=common.COLOURS[net], label=net)
+    labels = {"xlabel": "word to noise, dB", "ylabel": "test error, %"}
+    finish_axes(right, title="unheard voices", ylim=(0, None), **labels)
     return figure
 
 
@@ -154,18 +154,17 @@ def run(options: argparse.Namespace) -> None:
     synthesizer = utterances.Synthesizer()
     training = utterances.speak(synthesizer, utterances.TRAINING_VOICES, PER_WORD, seed=0)
     test = utterances.speak(synthesizer, utterances.TEST_VOICES, PER_WORD, seed=1)
-    outcomes = common.compare(
+    comparison = common.compare(
         lambda architecture, seed: train(architecture, training, test, seed, options.steps),
         common.twins(ARCHITECTURE),
         options.seeds,
     )
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
-    first = {net: runs[0] for net, runs in outcomes.items()}
     title = (
         f"{len(WORDS)} words by {len(utterances.TEST_VOICES)} unheard voices in noise: "
         f"{len(test)} utterances, {len(training)} to train on, {ARCHITECTURE.depth} layers"
     )
-    common.finish(options, title, numbers, draw(first, test, options.steps))
+    figure = draw(comparison.first, test, options.steps)
+    common.finish(options, title, comparison.numbers, figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,15 +1,15 @@
-"""`python -m examples.style`: a photograph repainted in another's style.
+"""`python -m examples.style`: repaints a photograph in the style of another.
 
-A network with published weights stays as it is; what is trained is the image that it looks at,
-until its features agree with the content photograph's at every place, and with the style
-photograph's regardless of the place (Gatys et al. 2016, preprint arXiv 1508.06576).
+The network keeps its published weights, and the image that it sees is trained, until its features
+agree with those of the content photograph at every place, and with those of the style photograph
+regardless of the place (Gatys et al. 2016, preprint arXiv 1508.06576).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from keras_resnet.preprocessing import CONVENTIONS
 
 SUMMARY = "Repaint a photograph in another's style, as a residual net and its plain twin see it."
 STEPS = 200
-CONTENT_WEIGHT = 0.1  # of the content's distance in the loss; the style's has 1
+CONTENT_WEIGHT = 0.1  # of the content's distance in the loss, where the style's has weight 1
 LEARNING_RATE = 0.03  # Adam's, falling to 0 along a cosine
 LEVELS = 6  # of the pyramid: strides 1 to 32
 NOISE = 0.02  # standard deviation of every level at the start
@@ -42,17 +42,19 @@ NETWORKS = tuple(
 
 @dataclass(frozen=True)
 class Outcome:
+    """One net's measures, loss curve and picture."""
+
     numbers: dict[str, float]
     losses: list[float]
     picture: np.ndarray  # (H, W, 3), uint8
 
 
 class Repainting(keras.layers.Layer):
-    """An image with all that is learnt added to it: (1, H, W, 3) -> the same, in (0, 255).
+    """Adds the trained image to a photograph: (1, H, W, 3) -> (1, H, W, 3) in (0, 255).
 
-    What is added is the sum of a pyramid's levels, each of half the height and width of the one
-    before. Pixels by themselves change in grains that a network sees and nobody else; with the
-    pyramid, one step repaints a sky. The sigmoid keeps them in range.
+    The trained image is the sum of a pyramid's levels, each of half the height and width of the one
+    before. Trained single pixels turn into noise that only a network sees; with the pyramid, one
+    step changes a whole sky. A sigmoid keeps the result in range.
     """
 
     def __init__(self, seed: int) -> None:
@@ -75,10 +77,9 @@ class Repainting(keras.layers.Layer):
 
 
 def normalized(pixels: Any, convention: str) -> Any:
-    """RGB pixels (N, H, W, 3) in [0, 255] as the weights want them.
+    """Preprocesses RGB pixels (N, H, W, 3) in [0, 255] for the weights.
 
-    Of CIFAR-10's mean for each pixel of a 32x32 image its mean over the pixels is left: images of
-    other sizes have no such pixels.
+    CIFAR-10's mean is an image of 32x32 pixels; other sizes take its mean by channel.
     """
     means = CONVENTIONS[convention].means
     if means.shape[:2] == (1, 1):
@@ -87,18 +88,18 @@ def normalized(pixels: Any, convention: str) -> Any:
 
 
 def gram(maps: Any) -> Any:
-    """(N, H, W, C) -> (N, C, C): the mean over all positions of every two channels' product."""
+    """Returns the mean over all positions of every two channels' product: (N, C, C)."""
     _, height, width, _ = maps.shape
     return ops.einsum("nhwc,nhwd->ncd", maps, maps) / (height * width)
 
 
 def viewer(architecture: Architecture, shape: tuple[int, int, int]) -> keras.Model:
-    """What a network sees in images (N, H, W, 3) with values in [0, 255].
+    """Builds a frozen model of what a network sees in images (N, H, W, 3) in [0, 255].
 
     Returns:
-        A frozen model to the Gram matrices (N, C, C) of the network's input and of the maps behind
-        its stem and each block, the style; at last the map of the last stage but one
-        (N, H', W', C), the content.
+        A model whose outputs are the style and, last, the content. The style is the Gram matrices
+        (N, C, C) of the network's input and of its maps behind the stem and each block, the
+        content the map (N, H', W', C) of the last stage but one.
     """
     row, *_ = keras_resnet.weights.list_published(architecture.name)
     net = keras_resnet.backbone(architecture, row.name, shape)
@@ -121,11 +122,11 @@ def paint(
     steps: int,
     content_weight: float = CONTENT_WEIGHT,
 ) -> Outcome:
-    """Repaints `content` (H, W, 3) in the style of `style`, of the same size."""
+    """Repaints `content` (H, W, 3) in the style of `style`, which has the same size."""
     model = viewer(architecture, content.shape)
     contents, styles = (_seen(model, photograph) for photograph in (content, style))
     targets = [*styles[:-1], contents[-1]]
-    # Everything is counted in units of how different the two photographs are to this net.
+    # The unit of each distance is the distance between the two photographs.
     units = _errors(contents, styles)
     if not all(units):
         raise ValueError("Content and style are the same picture: there is nothing to repaint.")
@@ -135,8 +136,8 @@ def paint(
     photograph = keras.Input(content.shape)
     repainted = Repainting(seed)(photograph)
     painter = keras.Model(photograph, model(repainted))
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=steps)
-    painter.compile(keras.optimizers.Adam(rate), ["mse"] * len(targets), loss_weights=weights)
+    optimizer = common.adam(LEARNING_RATE, steps)
+    painter.compile(optimizer, ["mse"] * len(targets), loss_weights=weights)
     endless = tf.data.Dataset.from_tensors((content[None], tuple(targets))).repeat()
     with common.Stopwatch() as watch:
         losses = common.fit(painter, endless, steps, architecture.name)
@@ -169,15 +170,17 @@ def _per_cent(
     goal: np.ndarray,
     other: np.ndarray,
 ) -> float:
-    """Of the way from the goal to the other photograph."""
+    """Returns the distance to the goal in per cent of the other photograph's distance."""
     return 100 * distance(picture, goal) / distance(other, goal)
 
 
 def photographs(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """Content and style, float32 (H, W, 3): the longer side `size`, the style cropped to the same.
+    """Reads content and style as float32 (H, W, 3); the longer side is `size`.
+
+    The style is cropped to the shape of the content.
 
     Raises:
-        ValueError: If a file is missing or no picture, or a side would be too short.
+        ValueError: If a file is missing or is no picture, or a side would be too short.
     """
     content = _picture(options.content, "china.jpg")
     scale = options.size / max(content.size)
@@ -196,7 +199,7 @@ def photographs(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _picture(file: Path | None, default: str) -> Image.Image:
-    """A file's picture, upright; by default one of scikit-learn's two photographs."""
+    """Reads a file's picture upright; by default one of scikit-learn's two photographs."""
     if file is None:
         return Image.fromarray(load_sample_image(default))
     try:
@@ -207,29 +210,27 @@ def _picture(file: Path | None, default: str) -> Image.Image:
 
 
 def draw(
-    outcomes: dict[str, list[Outcome]], content: np.ndarray, style: np.ndarray, steps: int
+    outcomes: Mapping[str, Outcome], content: np.ndarray, style: np.ndarray, steps: int
 ) -> Figure:
-    """Content, style, what each net made of them, the losses; the first seed's."""
+    """Draws content, style, each net's picture, and the losses."""
     figure = Figure(figsize=(10, 5.2), layout="constrained")
     grid = figure.add_gridspec(2, 3, width_ratios=(4, 4, 3))
-    first = {net: runs[0] for net, runs in outcomes.items()}
     pictures = {
         "content": content.astype("uint8"),
         "style": style.astype("uint8"),
-        **{f"{net} net": outcome.picture for net, outcome in first.items()},
+        **{f"{net} net": outcome.picture for net, outcome in outcomes.items()},
     }
     for place, (title, picture) in enumerate(pictures.items()):
         axes = figure.add_subplot(grid[place % 2, place // 2])
         axes.imshow(picture)
         axes.set(title=title, xticks=[], yticks=[])
-    losses = figure.add_subplot(grid[:, 2])
-    common.draw_losses(losses, {net: outcome.losses for net, outcome in first.items()}, steps)
-    losses.set_title("painting")
+    losses = {net: outcome.losses for net, outcome in outcomes.items()}
+    common.draw_losses(figure.add_subplot(grid[:, 2]), losses, steps, title="painting")
     return figure
 
 
 def nets(network: str) -> dict[str, Architecture]:
-    """The residual net and, where it has published weights too, its plain twin."""
+    """Returns the residual net and, if it has published weights too, its plain twin."""
     names = {"residual": network, "plain": network.replace("resnet", "plain")}
     published = {one.network for one in keras_resnet.weights.list_published()}
     return {
@@ -243,18 +244,18 @@ def run(options: argparse.Namespace) -> None:
     content, style = photographs(options)
     compared = nets(options.network)
     if len(compared) == 1:
-        print(f"The plain twin of {options.network} has no published weights, and is left out.")
-    outcomes = common.compare(
+        print(f"The plain twin of {options.network} is left out: it has no published weights.")
+    comparison = common.compare(
         lambda net, seed: paint(net, content, style, seed, options.steps, options.content_weight),
         compared,
         options.seeds,
     )
-    for net, (first, *_) in outcomes.items():
-        Image.fromarray(first.picture).save(options.out / f"{net}.png")
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
+    for net, outcome in comparison.first.items():
+        Image.fromarray(outcome.picture).save(options.out / f"{net}.png")
     height, width, _ = content.shape
     title = f"{width}x{height} pixels repainted in {options.steps} steps by {options.network}"
-    common.finish(options, title, numbers, draw(outcomes, content, style, options.steps))
+    figure = draw(comparison.first, content, style, options.steps)
+    common.finish(options, title, comparison.numbers, figure)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -272,13 +273,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=CONTENT_WEIGHT,
         metavar="WEIGHT",
-        help="of the content's distance in the loss, beside 1 of the style's",
+        help="weight of the content's distance in the loss; the style's is 1",
     )
     parser.add_argument(
         "--network",
         choices=NETWORKS,
         default="resnet20",
-        help="whose published weights see; resnet20's are in this package, others are fetched once",
+        help="network with published weights; resnet20's are in this package, others are fetched",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -23,10 +23,10 @@ import keras_resnet
 from examples import common, translations
 from keras_resnet import Architecture
 
-LENGTH = 48  # characters; longer sentences are cut, shorter ones filled up with UNKNOWN
+LENGTH = 48  # characters; longer sentences are cut, shorter ones padded with UNKNOWN
 WIDTH, CHANNELS = 4, 16  # the picture that a character's vector becomes: 1 high, 4 wide
-UNKNOWN = 0  # a character that no training sentence has, and no character
-BLOTTED = 0.1  # of the training characters become UNKNOWN
+UNKNOWN = 0  # padding, and characters that no training sentence has
+BLOTTED = 0.1  # share of the training characters that become UNKNOWN
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3  # Adam's, falling to 0 along a cosine
 CODES = tuple(translations.LANGUAGES)
@@ -44,13 +44,14 @@ LINEAR = "n-grams, logistic regression"
 
 @dataclass(frozen=True)
 class Texts:
-    """The two halves of the data, and the alphabet of the first."""
+    """The training and test sentences."""
 
     training: list[translations.Sentence]
     test: list[translations.Sentence]
 
     @property
     def alphabet(self) -> str:
+        """The characters of the training sentences, sorted."""
         return "".join(sorted(set("".join(sentence.text for sentence in self.training))))
 
 
@@ -64,7 +65,7 @@ class Outcome:
 
 
 def encode(texts: Sequence[str], alphabet: str) -> np.ndarray:
-    """The first `LENGTH` characters as numbers, from 1: (texts, LENGTH)."""
+    """Returns the first `LENGTH` characters as numbers, from 1: (texts, LENGTH)."""
     numbers = {character: number for number, character in enumerate(alphabet, start=UNKNOWN + 1)}
     encoded = np.full((len(texts), LENGTH), UNKNOWN, "int32")
     for row, text in zip(encoded, texts, strict=True):
@@ -74,11 +75,12 @@ def encode(texts: Sequence[str], alphabet: str) -> np.ndarray:
 
 
 def labels(sentences: Sequence[translations.Sentence]) -> np.ndarray:
+    """Returns the number of each sentence's language."""
     return np.array([CODES.index(sentence.language) for sentence in sentences])
 
 
 def crops(texts: Texts, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training batches without end: any `LENGTH` characters in a row, some of them blotted out."""
+    """Yields endless training batches of random stretches of `LENGTH` characters, some blotted."""
     generator = np.random.default_rng(seed)
     alphabet, languages = texts.alphabet, labels(texts.training)
     while True:
@@ -93,7 +95,7 @@ def crops(texts: Texts, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def build(architecture: Architecture, alphabet: str) -> keras.Model:
-    """Characters' numbers (N, LENGTH) -> probabilities of the languages (N, languages)."""
+    """Builds a net: characters' numbers (N, LENGTH) -> probabilities (N, languages)."""
     characters = keras.Input((LENGTH,), dtype="int32")
     x = layers.Embedding(
         len(alphabet) + 1,
@@ -105,9 +107,9 @@ def build(architecture: Architecture, alphabet: str) -> keras.Model:
 
 
 def train(architecture: Architecture, texts: Texts, seed: int, steps: int) -> Outcome:
+    """Trains a net and measures it on the test sentences."""
     model = build(architecture, texts.alphabet)
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=steps)
-    model.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy")
+    model.compile(common.adam(LEARNING_RATE, steps), loss="sparse_categorical_crossentropy")
     with common.Stopwatch() as watch:
         losses = common.fit(model, crops(texts, seed), steps, architecture.name)
     test = encode([sentence.text for sentence in texts.test], texts.alphabet)
@@ -116,7 +118,7 @@ def train(architecture: Architecture, texts: Texts, seed: int, steps: int) -> Ou
 
 
 def train_linear(texts: Texts, seed: int) -> dict[str, float]:
-    """The measures of the usual baseline: counted n-grams of the same characters."""
+    """Trains and measures the usual baseline, which counts n-grams of the same characters."""
     model = make_pipeline(
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True),
         LogisticRegression(C=10, solver="saga", max_iter=20, tol=0.01, random_state=seed),
@@ -132,8 +134,8 @@ def _numbers(answers: np.ndarray, texts: Texts, seconds: float) -> dict[str, flo
     return {"test error, %": 100 * error, "seconds": seconds}
 
 
-def draw(outcomes: dict[str, Outcome], texts: Texts, steps: int) -> Figure:
-    """Left the losses; right what the residual net takes each language for."""
+def draw(outcomes: Mapping[str, Outcome], texts: Texts, steps: int) -> Figure:
+    """Draws the losses, and the residual net's confusion matrix."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     common.draw_losses(left, {net: outcome.losses for net, outcome in outcomes.items()}, steps)
@@ -150,19 +152,18 @@ def draw(outcomes: dict[str, Outcome], texts: Texts, steps: int) -> Figure:
 
 def run(options: argparse.Namespace) -> None:
     texts = Texts(*translations.split(translations.read()))
-    outcomes = common.compare(
+    comparison = common.compare(
         lambda architecture, seed: train(architecture, texts, seed, options.steps),
         common.twins(ARCHITECTURE),
         options.seeds,
     )
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
-    numbers[LINEAR] = [train_linear(texts, seed) for seed in options.seeds]
-    first = {net: runs[0] for net, runs in outcomes.items()}
+    linear = {LINEAR: [train_linear(texts, seed) for seed in options.seeds]}
     title = (
         f"The language of {len(texts.test)} sentences: {len(CODES)} languages, "
         f"{len(texts.training)} training sentences, {ARCHITECTURE.depth} layers"
     )
-    common.finish(options, title, numbers, draw(first, texts, options.steps))
+    figure = draw(comparison.first, texts, options.steps)
+    common.finish(options, title, comparison.numbers | linear, figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

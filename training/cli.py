@@ -54,7 +54,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code; argparse exits by itself with 0 or 2."""
     given = sys.argv[1:] if arguments is None else arguments
-    return exit_code(given[0] if given else "", lambda: _run(given))
+    return exit_code(" ".join(("training", *given[:1])), lambda: _run(given))
 
 
 def _run(given: list[str]) -> None:

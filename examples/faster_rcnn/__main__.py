@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_resnet
-from examples import common, detection, shapes
+from examples import common, detection, shape_tasks, shapes
 from examples.detection_metrics import measures
 from examples.faster_rcnn.model import Config, FasterRCNN
 from keras_resnet import Architecture
@@ -30,7 +30,7 @@ NET = Architecture("resnet26", "imagenet", "basic", (3, 3, 3, 3), (16, 32, 64, 6
 
 
 def crops(scenes: Sequence[shapes.Scene], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each shape with some of what is around it, (shapes, CROP, CROP, 3), and its label."""
+    """Cuts out each shape with some of its surroundings: (shapes, CROP, CROP, 3), and labels."""
     random = np.random.default_rng(seed)
     images, labels = [], []
     for scene in scenes:
@@ -57,7 +57,10 @@ def pretrain(
 
 
 def detector(architecture: Architecture, size: int, weights: Path | None) -> FasterRCNN:
-    """Compiled; with weights as the paper has it, batch norm fixed and conv1 and conv2_x frozen."""
+    """Builds and compiles the detector.
+
+    With weights, batch norm is fixed and conv1 and conv2_x are frozen, as in the paper.
+    """
     trained = weights is not None
     net = keras_resnet.backbone(
         architecture, weights, frozen_stages=2 * trained, frozen_batch_norm=trained
@@ -68,7 +71,7 @@ def detector(architecture: Architecture, size: int, weights: Path | None) -> Fas
 
 
 def batches(scenes: Sequence[shapes.Scene], seed: int) -> tf.data.Dataset:
-    """Shuffled, without end: {"images": (BATCH, H, W, 3), "boxes": ..., "labels": ...}."""
+    """Returns endless shuffled batches: {"images": (N, H, W, 3), "boxes": ..., "labels": ...}."""
     images, boxes, labels = shapes.padded(scenes)
     arrays = {"images": images, "boxes": boxes, "labels": labels}
     data = tf.data.Dataset.from_tensor_slices((arrays,))
@@ -76,36 +79,27 @@ def batches(scenes: Sequence[shapes.Scene], seed: int) -> tf.data.Dataset:
 
 
 def train(
-    architecture: Architecture,
-    seed: int,
-    steps: int,
-    training: Sequence[shapes.Scene],
-    test: Sequence[shapes.Scene],
+    architecture: Architecture, seed: int, steps: int, scenes: shapes.Scenes
 ) -> detection.Outcome:
+    """Trains a classifier, then the detector that begins with it, and measures the detector."""
     with tempfile.TemporaryDirectory() as folder, common.Stopwatch() as watch:
         weights = Path(folder) / "classifier.weights.h5"
-        pretrain(architecture, training, seed, steps // 2 or 1, weights)
-        model = detector(architecture, test[0].image.shape[0], weights)
-        losses = common.fit(model, batches(training, seed), steps, architecture.name)
-    found = detection.detect(model, {"images": shapes.normalized([s.image for s in test])})
-    numbers = measures(detection.true_boxes(test), found, len(shapes.CLASSES))
+        pretrain(architecture, scenes.training, seed, steps // 2 or 1, weights)
+        model = detector(architecture, scenes.size, weights)
+        losses = common.fit(model, batches(scenes.training, seed), steps, architecture.name)
+    images = shapes.normalized([scene.image for scene in scenes.test])
+    found = detection.detect(model, {"images": images})
+    numbers = measures(detection.true_boxes(scenes.test), found, len(shapes.CLASSES))
     return detection.Outcome(numbers | {"training, seconds": watch.seconds}, losses, found)
 
 
 def run(options: argparse.Namespace) -> None:
-    training, test = detection.data(options)
-    outcomes = common.compare(
-        lambda net, seed: train(net, seed, options.steps, training, test),
-        common.twins(NET),
-        options.seeds,
-    )
-    numbers = {net: [outcome.numbers for outcome in runs] for net, runs in outcomes.items()}
     title = f"Faster R-CNN on shapes, {options.steps} steps of {BATCH} images"
-    common.finish(options, title, numbers, detection.figure(outcomes, test, options.steps))
+    shape_tasks.compare(options, NET, train, detection.draw, title)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return common.main("faster_rcnn", SUMMARY, STEPS, run, detection.add_arguments, arguments)
+    return common.main("faster_rcnn", SUMMARY, STEPS, run, shape_tasks.add_arguments, arguments)
 
 
 if __name__ == "__main__":

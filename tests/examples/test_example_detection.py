@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("keras_hub", reason="needs the extra `examples`")
 
 import keras_resnet
-from examples import common, detection, segmentation, shapes
+from examples import common, detection, segmentation, shape_tasks, shapes
 from examples.faster_rcnn import __main__ as faster_rcnn
 
 COMMANDS = {
@@ -62,8 +62,8 @@ def test_mean_iou_of_a_hand_made_mask():
 def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, capsys):
     module, measure, _ = COMMANDS[name]
     monkeypatch.setattr(module, "NET", tiny(module))
-    monkeypatch.setattr(detection, "TRAINING_SCENES", 8)
-    monkeypatch.setattr(detection, "TEST_SCENES", 5)
+    monkeypatch.setattr(shape_tasks, "TRAINING_SCENES", 8)
+    monkeypatch.setattr(shape_tasks, "TEST_SCENES", 5)
     arguments = ["--steps", "1", "--size", "64", "--out", str(tmp_path / "out")]
     assert module.main(arguments) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())

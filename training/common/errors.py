@@ -65,7 +65,12 @@ def arguments() -> Iterator[None]:
 
 
 def exit_code(command: str, run: Callable[[], object]) -> int:
-    """Runs a command; prints what it raises as a message and returns the process's exit code."""
+    """Runs a command; prints what it raises as a message and returns the process's exit code.
+
+    Args:
+        command: What follows `python -m` on the command line, such as `training train`.
+        run: The command.
+    """
     try:
         run()
     except UsageError as error:
@@ -98,5 +103,5 @@ def not_installed(error: ModuleNotFoundError) -> str:
 
 
 def _say(command: str, message: str, code: int) -> int:
-    print(" ".join(("python -m training", command)).rstrip() + f": {message}", file=sys.stderr)
+    print(f"python -m {command}: {message}", file=sys.stderr)
     return code

@@ -115,7 +115,7 @@ def main() -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     _end_with_the_search()
     order = Path(sys.argv[1])
-    return exit_code("tune", lambda: _train(order))
+    return exit_code("training tune", lambda: _train(order))
 
 
 if __name__ == "__main__":
