@@ -64,10 +64,14 @@ def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "NET", tiny(module))
     monkeypatch.setattr(shape_tasks, "TRAINING_SCENES", 8)
     monkeypatch.setattr(shape_tasks, "TEST_SCENES", 5)
+    if name == "faster_rcnn":  # whose three models each are dear to compile
+        monkeypatch.setattr(common, "twins", lambda residual: {"residual": residual})
     arguments = ["--steps", "1", "--size", "64", "--out", str(tmp_path / "out")]
     assert module.main(arguments) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert list(result["results"]) == ["residual", "plain"]
+    assert list(result["results"]) == (
+        ["residual"] if name == "faster_rcnn" else ["residual", "plain"]
+    )
     for (row,) in result["results"].values():
         assert 0 <= row[measure] <= 100
     assert (tmp_path / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -68,12 +68,16 @@ def test_painting_starts_at_the_photograph_and_stays_in_range(photographs, monke
     assert white.min() > 254
 
 
-def test_steps_lower_the_loss_and_leave_the_network_as_it_is(photographs):
-    content, other = photographs
-    outcome = style.paint(ARCHITECTURES["resnet20"], content, other, seed=0, steps=20)
-    assert len(outcome.losses) == 20  # one of each step
-    assert outcome.losses[-1] < 0.5 * outcome.losses[0]
-    assert outcome.picture.shape == content.shape
+@pytest.fixture(scope="module")
+def painted(photographs) -> style.Outcome:
+    return style.paint(ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20)
+
+
+def test_steps_lower_the_loss_and_leave_the_network_as_it_is(photographs, painted):
+    content, _ = photographs
+    assert len(painted.losses) == 20  # one of each step
+    assert painted.losses[-1] < 0.5 * painted.losses[0]
+    assert painted.picture.shape == content.shape
     model = style.viewer(ARCHITECTURES["resnet20"], content.shape)
     assert model.trainable_weights == []
 
@@ -122,10 +126,12 @@ def test_own_pictures_of_any_size_and_kind(tmp_path):
     Image.fromarray(random.integers(0, 256, (90, 70), "uint8")).save(tmp_path / "grey.png")
     clear = Image.fromarray(random.integers(0, 256, (50, 300, 4), "uint8"))
     clear.save(tmp_path / "clear.png")
-    files = ["--content", str(tmp_path / "grey.png"), "--style", str(tmp_path / "clear.png")]
-    assert style.main([*files, *SMALL[:3], "2", "--out", str(tmp_path / "out")]) == 0
-    with Image.open(tmp_path / "out" / "residual.png") as picture:
-        assert picture.size == (50, 64)
+    options = style.argparse.Namespace(
+        content=tmp_path / "grey.png", style=tmp_path / "clear.png", size=64
+    )
+    content, other = style.photographs(options)
+    assert content.shape == other.shape == (64, 50, 3)
+    np.testing.assert_array_equal(content[..., 0], content[..., 1])
 
 
 def test_a_photograph_lies_as_its_camera_says(tmp_path):
@@ -163,15 +169,12 @@ def test_a_negative_weight_is_refused(tmp_path, capsys):
     assert "--content-weight is at least 0" in capsys.readouterr().err
 
 
-def test_the_more_the_content_weighs_the_nearer_it_stays(photographs):
-    light, heavy = (
-        style.paint(
-            ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20, content_weight=weight
-        )
-        for weight in (0.1, 10.0)
+def test_the_more_the_content_weighs_the_nearer_it_stays(photographs, painted):
+    heavy = style.paint(
+        ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20, content_weight=10.0
     )
-    assert heavy.numbers["content, edges, %"] < light.numbers["content, edges, %"]
-    assert heavy.numbers[OWN] > light.numbers[OWN]
+    assert heavy.numbers["content, edges, %"] < painted.numbers["content, edges, %"]
+    assert heavy.numbers[OWN] > painted.numbers[OWN]
 
 
 def test_the_code_of_the_page(photographs):
