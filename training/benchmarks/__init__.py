@@ -1,4 +1,4 @@
-"""Figures beside those of what users would pick instead: `python -m training benchmark`.
+"""Speed beside that of the libraries users would choose instead: `python -m training benchmark`.
 
-A file per benchmark, which gives `comparisons`; the peers' side of them is in `peers/`.
+Every benchmark is a file with a function `comparisons`; the other libraries' code is in `peers/`.
 """

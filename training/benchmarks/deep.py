@@ -15,15 +15,15 @@ from typing import Any
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import CHECKOUT, Contender
 
-FIRST_STEP = 10.0  # seconds from nothing to the end of the first step
-FLAT = 0.5  # what that takes beyond an ordinary step: at most twice as long as of a shallow net
+FIRST_STEP = 10.0  # seconds from an empty process to the end of the first step
+FLAT = 0.5  # its time beyond that of an ordinary step: at most twice that of a shallow net
 SHALLOW = 20  # layers
 PEAK = 8.0  # GB, rematerialized
 PEAK_BATCH = 128  # images, the paper's batch
-LINEAR = 0.8  # building: so much of the layers per second of a net of ...
-LINEAR_FROM = 56  # ... layers at least
+LINEAR = 0.8  # building: at least this share of the layers per second of a net ...
+LINEAR_FROM = 56  # ... of so many layers
 
-# In a fresh interpreter, which has imported everything.
+# Runs in a new interpreter, which imports everything before the clock starts.
 FRESH = """
 import json, sys
 import tensorflow, keras_resnet
@@ -93,7 +93,13 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 
 
 def _pair(function: str | None, **arguments: Any) -> tuple[Contender, Contender]:
-    """Loop and written out: of `function` in a new process each time, or of steps in one."""
+    """Returns the contenders loop and written out.
+
+    Args:
+        function: A function of this module, called in a new process each time; `None` measures
+            steps, all in one process.
+        arguments: Of the function.
+    """
     loop, written_out = (
         Contender(name, f"{__name__}:stepping", {**arguments, "scan": scan})
         if function is None
@@ -108,7 +114,7 @@ def _fresh(name: str, function: str, **arguments: Any) -> Contender:
 
 
 def fresh(function: str, arguments: dict[str, Any]) -> Callable[[], float]:
-    """The figure that a function of this module gives in a new process, each time."""
+    """Measures by a function of this module, called in a new process each time."""
 
     def repeat() -> float:
         command = [sys.executable, "-c", FRESH, function, json.dumps(arguments)]
@@ -121,7 +127,7 @@ def fresh(function: str, arguments: dict[str, Any]) -> Callable[[], float]:
 
 
 def stepping(depth: int, batch: int, steps: int, scan: bool) -> Callable[[], float]:
-    """Seconds of a step through `model.fit`, once the first is done."""
+    """Measures the seconds of a step of `model.fit` after the first."""
     fit = _fitting(depth, batch, scan)
     fit(1)
 
@@ -134,15 +140,16 @@ def stepping(depth: int, batch: int, steps: int, scan: bool) -> Callable[[], flo
 
 
 def first_step(depth: int, batch: int, scan: bool) -> float:
-    """Seconds to build a net, compile it and take one training step."""
-    assert sys.getrecursionlimit() == 1000, "the default"
+    """Returns the seconds to build a net, compile it and take one training step."""
+    if sys.getrecursionlimit() != 1000:
+        raise ValueError("Very deep nets must build under Python's own recursion limit of 1000.")
     began = time.perf_counter()
     _fitting(depth, batch, scan)(1)
     return time.perf_counter() - began
 
 
 def first_step_beyond_a_later(depth: int, batch: int) -> float:
-    """Seconds of building and tracing: `first_step` less the median of three later ones."""
+    """Returns the seconds of building and tracing: `first_step` less the median of three more."""
     began = time.perf_counter()
     fit = _fitting(depth, batch, scan=True)
     times = [began]
@@ -154,17 +161,17 @@ def first_step_beyond_a_later(depth: int, batch: int) -> float:
 
 
 def peak(depth: int, batch: int) -> float:
-    """GB (10^9 bytes) that the process held at most during two steps."""
+    """Returns the largest memory of the process during two steps, in GB (10^9 bytes)."""
     _fitting(depth, batch, scan=True, rematerialize=True)(2)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes * 1024 / 1e9
 
 
 def layers_built(depth: int) -> float:
-    """Weighted layers per second."""
+    """Returns the layers with weights that are built per second."""
     import keras_resnet
 
-    keras_resnet.CifarResNet(8)  # what only the first net takes
+    keras_resnet.CifarResNet(8)  # the first net of a process takes longer
     began = time.perf_counter()
     keras_resnet.CifarResNet(depth)
     return depth / (time.perf_counter() - began)
@@ -173,7 +180,7 @@ def layers_built(depth: int) -> float:
 def _fitting(
     depth: int, batch: int, scan: bool, rematerialize: bool = False
 ) -> Callable[[int], None]:
-    """A net and what fits it for a number of steps."""
+    """Builds a net and returns the function that fits it for a number of steps."""
     import keras
     import numpy as np
 

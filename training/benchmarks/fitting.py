@@ -1,4 +1,4 @@
-"""Steps of `model.fit` on one batch of noise, over and over."""
+"""Times `model.fit` on one repeated batch of noise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def fitting(model: keras.Model, batch: int, steps: int) -> Callable[[], float]:
-    """Images per second of a compiled model's `fit`."""
+    """Measures the images per second of a compiled model's `fit`."""
     images = np.random.default_rng(0).normal(size=(batch, *model.input_shape[1:]))
     batches = repeated(images, np.zeros(batch, np.int32))
 
@@ -25,10 +25,10 @@ def fitting(model: keras.Model, batch: int, steps: int) -> Callable[[], float]:
 
 
 def repeated(images: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-    """One batch over and over.
+    """Returns one batch, repeated endlessly.
 
-    tf.data's tuner is off: asleep for as long as it has run, it would hold up the end of each `fit`
-    by up to the time of all its steps.
+    tf.data's tuner is off, because it sleeps as long as it has run: the end of each `fit` would
+    wait for it, by up to the time of all steps.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

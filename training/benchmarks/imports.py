@@ -1,4 +1,4 @@
-"""What importing the library costs, and building a network with it."""
+"""Benchmarks the import of the library, and the building of a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.benchmarks.timing import CHECKOUT, Contender
 
 LIMIT = 0.2  # seconds
 
-# In a fresh interpreter, with Keras there already: what the import adds.
+# Runs in a new interpreter that has imported Keras: measures what the import adds.
 IMPORT = """
 import time, keras
 began = time.perf_counter()
@@ -24,7 +24,7 @@ print(time.perf_counter() - began)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Adds no arguments."""
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:

@@ -1,4 +1,4 @@
-"""ResNet-50's answers: our exports, others' exports, and what a matrix product would allow."""
+"""Benchmarks the inference of ResNet-50: this project's exports, others', and a matrix product."""
 
 from __future__ import annotations
 
@@ -21,18 +21,38 @@ from training.common.environment import SERVING
 
 PEERS = "training.benchmarks.peers"
 KERAS, RUNTIMES, MATRIX = 1.25, 1.0, 0.9
+DEFAULT_OPENVINO = "OpenVINO, default precision"
 CALLS = {1: 16, 16: 2}  # batch: calls in a repeat
 SIZE, CLASSES = 224, 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Adds no arguments."""
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:
     folder = tempfile.mkdtemp(prefix="benchmark-infer-")  # each export is written once
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return [_comparison(batch, folder) for batch in CALLS]
+    in_float32 = [_comparison(batch, folder) for batch in CALLS]
+    return [*in_float32, *(_comparison_of_defaults(batch, folder) for batch in CALLS)]
+
+
+def _comparison_of_defaults(batch: int, folder: str) -> Comparison:
+    """Returns what OpenVINO's users get: where the processor offers it, OpenVINO takes bfloat16."""
+    given = {"batch": batch, "calls": CALLS[batch], "folder": folder, "kind": DEFAULT_OPENVINO}
+    exported = Contender("exported OpenVINO", f"{__name__}:answering", given, ("openvino",))
+    peer = Contender(
+        "PyTorch's, OpenVINO",
+        f"{PEERS}.exported:answering",
+        given,
+        ("torch", "transformers", "openvino"),
+    )
+    return Comparison(
+        f"ResNet-50 in OpenVINO's default precision, batch {batch}",
+        "images/s",
+        (exported, peer),
+        (Goal(f"infer-resnet50-batch{batch}-defaults", (exported.name,), RUNTIMES, (peer.name,)),),
+    )
 
 
 def _comparison(batch: int, folder: str) -> Comparison:
@@ -94,7 +114,7 @@ def _comparison(batch: int, folder: str) -> Comparison:
 
 
 def answering(batch: int, calls: int, folder: str, kind: str) -> Callable[[], float]:
-    """Images per second of what `python -m training export --formats onnx openvino` writes."""
+    """Measures the images per second of what `export --formats onnx openvino` writes."""
     version = _exported(Path(folder) / "ours")
     if kind == "SavedModel":
         import tensorflow as tf
@@ -108,6 +128,12 @@ def answering(batch: int, calls: int, folder: str, kind: str) -> Callable[[], fl
         )
     from training.export import other_runtimes
 
+    if kind == DEFAULT_OPENVINO:
+        import openvino
+
+        file = version / "runtimes" / other_runtimes.FORMATS["openvino"][0]
+        compiled = openvino.compile_model(str(file), "CPU")
+        return repeating(lambda: compiled(noise(batch))[0], batch, calls)
     name = kind.lower()
     predict = other_runtimes.load(name, version / "runtimes" / other_runtimes.FORMATS[name][0])
     pixels = noise(batch)
@@ -115,7 +141,7 @@ def answering(batch: int, calls: int, folder: str, kind: str) -> Callable[[], fl
 
 
 def _exported(base: Path) -> Path:
-    """ResNet-50 with random weights, as a served version with the other runtimes' files."""
+    """Exports ResNet-50 with random weights, with the other runtimes' files, once."""
     import keras
 
     import keras_resnet
@@ -147,7 +173,7 @@ def _exported(base: Path) -> Path:
 
 
 def multiplying(library: str, size: int = 2048, times: int = 8) -> Callable[[], float]:
-    """A square float32 product's rate, as images per second of ResNet-50's multiply-adds."""
+    """Measures a square float32 product, in images per second of ResNet-50's multiply-adds."""
     import keras_resnet
     from keras_resnet import analysis
 
@@ -167,12 +193,12 @@ def multiplying(library: str, size: int = 2048, times: int = 8) -> Callable[[], 
 
 
 def noise(batch: int) -> np.ndarray:
-    """(batch, 224, 224, 3) float32, 0..255."""
+    """Returns random images, (batch, 224, 224, 3) float32, 0..255."""
     return np.random.default_rng(0).uniform(0, 255, (batch, SIZE, SIZE, 3)).astype(np.float32)
 
 
 def repeating(call: Callable[[], Any], images: float, calls: int) -> Callable[[], float]:
-    """Images per second of `calls` calls, after two to warm up."""
+    """Measures the images per second of `calls` calls, after two calls to warm up."""
     call(), call()
 
     def repeat() -> float:

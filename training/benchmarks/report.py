@@ -1,4 +1,4 @@
-"""What was measured beside what was aimed at: the table, the last lines, the JSON file."""
+"""The figures of a benchmark beside its goals: the table, the last lines, the JSON file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.benchmarks.timing import Contender, Measured
+from training.common import machine
 from training.common.files import write_json
 
 PACKAGES = (
@@ -24,10 +25,10 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Goal:
-    """How many times as good as its peers ours is to be. Of several on a side, the best counts."""
+    """How many times as good as its peers this project should be; the best of each side counts."""
 
     name: str
-    ours: tuple[str, ...]  # contenders
+    ours: tuple[str, ...]  # contenders of this project
     ratio: float
     peers: tuple[str, ...] = ()
     limit: float | None = None  # a fixed figure in place of peers
@@ -35,7 +36,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is measured in turns, and what is aimed at."""
+    """Contenders that are measured in turns, and the goals."""
 
     name: str
     unit: str
@@ -46,7 +47,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one goal came out. A ratio above 1 means that ours is the better one."""
+    """The outcome of one goal. A ratio above 1 means that this project is better."""
 
     goal: Goal
     ours: float | None  # None: not measured
@@ -64,13 +65,13 @@ class Verdict:
         ours, other = (_figure(x) if x is not None else "-" for x in (self.ours, self.against))
         ratio = "-" if self.ratio is None else f"{self.ratio:.2f}"
         return (
-            f"{self.goal.name}: ours {ours}, {against} {other}, ratio {ratio}, "
+            f"{self.goal.name}: this project {ours}, {against} {other}, ratio {ratio}, "
             f"goal {self.goal.ratio:g}: {self.outcome}"
         )
 
 
 def judge(comparison: Comparison, measured: Measured) -> list[Verdict]:
-    """Every goal of a comparison, by the medians of the repeats."""
+    """Judges every goal of a comparison by the medians of the repeats."""
     medians = {name: statistics.median(values) for name, values in measured.values.items()}
     best = max if comparison.higher_is_better else min
 
@@ -89,7 +90,7 @@ def judge(comparison: Comparison, measured: Measured) -> list[Verdict]:
 
 
 def table(comparison: Comparison, measured: Measured) -> str:
-    """A line per contender: median, lowest and highest; and who was skipped, and why."""
+    """Returns a line for each contender: median, lowest and highest, or why it was skipped."""
     width = max(len(contender.name) for contender in comparison.contenders)
     repeats = max(map(len, measured.values.values()), default=0)
     better = "higher" if comparison.higher_is_better else "lower"
@@ -109,7 +110,7 @@ def table(comparison: Comparison, measured: Measured) -> str:
 
 
 def write(file: Path, results: Sequence[tuple[Comparison, Measured]]) -> None:
-    """Everything that was measured, with the machine and the versions."""
+    """Writes everything that was measured, with the machine and the versions."""
     write_json(
         file,
         {
@@ -122,7 +123,7 @@ def write(file: Path, results: Sequence[tuple[Comparison, Measured]]) -> None:
 
 
 def hardware() -> dict[str, Any]:
-    """The processor, and how busy the machine is besides."""
+    """Returns facts about the processor, its matrix instructions, and the machine's load."""
     facts: dict[str, str] = {}
     if Path("/proc/cpuinfo").exists():
         rows = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
@@ -139,7 +140,14 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def hardware_line() -> str:
+    """Returns the processor in words: `2 CPUs, Intel Xeon: avx2, avx512f, amx_tile`."""
+    facts = hardware()
+    return f"{machine.hardware()}: {', '.join(facts['instructions']) or 'no vector instructions'}"
+
+
 def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that are compared."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

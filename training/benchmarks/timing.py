@@ -1,9 +1,10 @@
-"""Contenders measured in turns, each in a process of its own.
+"""Measures contenders in turns, each in a process of its own.
 
-Frameworks fight over threads, allocators and environment variables within one process; one after
-the other they meet another load of the machine. So each contender waits in its process until it
-is told to run one repeat, and every round gives each of them its turn. Out of its turn it is
-stopped, with its children, or it would fill its buffers and spin its threads meanwhile.
+Frameworks in one process would share threads, allocators and environment variables, and contenders
+measured one after the other would meet different loads of the machine. So each contender waits in
+its process until it is told to run one repeat, and every round gives each of them one turn. Out of
+its turn, a contender and its children are stopped, so that they neither fill their buffers nor spin
+their threads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -34,15 +34,13 @@ class Contender:
     # function without arguments that runs one repeat and returns its figure.
     make: str
     arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
-    # Import packages and programs of a peer, which is skipped where one is missing.
-    needs: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # packages of a peer, which is skipped where one is missing
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures by contender, one per round, and why the others have none."""
+    """The figures of every contender, one for each round, and why others have none."""
 
     values: Mapping[str, tuple[float, ...]]
     skipped: Mapping[str, str]
@@ -54,9 +52,9 @@ def interleaved(
     """Runs `repeats` rounds, in each of which every contender has its turn.
 
     Args:
-        contenders: What is compared; all are held in memory together.
-        repeats: Rounds.
-        step: Told the contender's name before its preparation and before each of its turns.
+        contenders: What is compared; all of them are in memory together.
+        repeats: Number of rounds.
+        step: Called with the contender's name before its preparation and before each of its turns.
 
     Raises:
         OSError: If a contender fails that needs nothing beyond the project itself. A peer that
@@ -93,8 +91,7 @@ def interleaved(
 
 
 def _missing(contender: Contender) -> list[str]:
-    packages = [name for name in contender.needs if importlib.util.find_spec(name) is None]
-    return packages + [name for name in contender.tools if shutil.which(name) is None]
+    return [name for name in contender.needs if importlib.util.find_spec(name) is None]
 
 
 class WorkerFailedError(Exception):
@@ -102,35 +99,42 @@ class WorkerFailedError(Exception):
 
 
 class Worker:
-    """A contender's process, seen from outside."""
+    """The process of a contender."""
 
-    def __init__(self, process: subprocess.Popen[str], errors: Any) -> None:
+    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         self._process = process
         self._errors = errors
 
     def run(self) -> float:
-        """One repeat's figure."""
+        """Runs one repeat and returns its figure."""
         os.killpg(self._process.pid, signal.SIGCONT)
         try:
-            self._process.stdin.write("run\n")
-            self._process.stdin.flush()
+            _pipe(self._process.stdin).write("run\n")
+            _pipe(self._process.stdin).flush()
         except BrokenPipeError as error:
             raise WorkerFailedError(self._last_words()) from error
         return self.answer()["value"]
 
-    def answer(self) -> dict[str, Any]:
-        """What it says next; then it is stopped."""
-        line = self._process.stdout.readline()
+    def answer(self) -> dict[str, float]:
+        """Returns the next answer of the process, and stops it."""
+        line = _pipe(self._process.stdout).readline()
         if not line:
             self._process.wait()
             raise WorkerFailedError(self._last_words())
         os.killpg(self._process.pid, signal.SIGSTOP)
-        return json.loads(line)
+        answer: dict[str, float] = json.loads(line)
+        return answer
 
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
         return lines[-1] if lines else f"ended with exit code {self._process.returncode}"
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise TypeError("the process was started without this pipe")
+    return pipe
 
 
 @contextmanager
@@ -156,15 +160,15 @@ def _started(contender: Contender) -> Iterator[Worker]:
 
 
 def _reason(contender: Contender, error: WorkerFailedError) -> str:
-    if not (contender.needs or contender.tools):
+    if not contender.needs:
         raise OSError(f"{contender.name} cannot be measured: {error}") from error
     return f"failed: {error}"
 
 
 def _serve(make: str, arguments: str) -> None:
-    """A contender's process: prepares, then runs one repeat per line that it is sent."""
+    """Is a contender's process: prepares, then runs one repeat for each line of its input."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a framework prints must not come between the answers
+    os.dup2(2, 1)  # so that what a framework prints does not come between the answers
     module, function = make.split(":")
     repeat = getattr(importlib.import_module(module), function)(**json.loads(arguments))
     print("{}", file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""Training steps: ours, plain Keras, PyTorch; and what a matrix product would allow."""
+"""Benchmarks training steps: this project's, plain Keras's and PyTorch's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = {"resnet20": (128, 8), "resnet50": (16, 2)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Adds no arguments."""
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:
@@ -48,7 +48,7 @@ def _comparison(network: str) -> Comparison:
 
 
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
-    """Images per second of the very model that `python -m training train` trains."""
+    """Measures the images per second of the model that `python -m training train` trains."""
     from training.benchmarks.fitting import fitting
     from training.config.jobs import Job
     from training.config.recipes import RECIPES

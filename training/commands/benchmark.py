@@ -69,6 +69,7 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 def _measure(chosen: Sequence[Comparison], repeats: int) -> list[tuple[Comparison, Measured]]:
     from training.common.progress_bars import ProgressBar
 
+    print(report.hardware_line(), end="\n\n", flush=True)
     results = []
     turns = sum(len(comparison.contenders) for comparison in chosen) * (repeats + 1)
     with ProgressBar("benchmark", turns) as bar:

@@ -26,7 +26,7 @@ def test_the_command_measures_everything_and_judges_it(tmp_path):
     goals = ("first-step", "step", "flat", "peak", "build")
     lines = done.stdout.splitlines()[-5:]
     assert [line.partition(":")[0] for line in lines] == [f"deep-{goal}-62" for goal in goals]
-    assert "deep-first-step-62: ours" in lines[0]
+    assert "deep-first-step-62: this project" in lines[0]
     found = json.loads((tmp_path / "deep.json").read_text())["comparisons"]
     assert len(found) == 5
     assert all(contender["median"] > 0 for one in found for contender in one["contenders"])

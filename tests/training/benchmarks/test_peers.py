@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_resnet
 from training.benchmarks import data
@@ -134,19 +131,3 @@ def test_the_pytorch_loader_makes_crops_like_ours(pictures):
     assert batch.shape == theirs.shape
     np.testing.assert_allclose(theirs.mean((0, 1, 2)), batch.mean((0, 1, 2)), atol=25)
     np.testing.assert_allclose(theirs.std(), batch.std(), rtol=0.15)
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_libjpeg_decodes_regions_inside_the_pictures(pictures):
-    from training.benchmarks.peers import libjpeg
-
-    for line in libjpeg.regions(data.files(str(pictures)), 20):
-        top, left, height, width, path = line.split()
-        picture = tf.io.decode_jpeg(tf.io.read_file(path))
-        assert int(top) + int(height) <= picture.shape[0]
-        assert int(left) + int(width) <= picture.shape[1]
-    try:
-        decode = libjpeg.decoding(str(pictures), images=6)
-    except OSError as error:
-        pytest.skip(f"the headers of libjpeg are not there: {error}")
-    assert decode() > 0

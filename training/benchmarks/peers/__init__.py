@@ -1,1 +1,1 @@
-"""What users would pick instead, as plainly as its own documentation writes it."""
+"""The libraries that users would choose instead, used as their own documentation does."""

@@ -12,7 +12,7 @@ from training.benchmarks.fitting import fitting
 
 
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
-    """Images per second of a CIFAR net, or of keras.applications' ResNet-50."""
+    """Measures the images per second of a CIFAR net, or of keras.applications' ResNet-50."""
     if network == "resnet50":
         net = keras.applications.ResNet50(weights=None, classifier_activation=None)
     else:
@@ -28,7 +28,7 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
 
 
 def decayed(network: keras.Model) -> keras.Model:
-    """With the paper's weight decay of 1e-4, as plain Keras has it: L2 terms in the loss."""
+    """Adds the paper's weight decay of 1e-4 as plain Keras has it: L2 terms in the loss."""
 
     def decayed(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()

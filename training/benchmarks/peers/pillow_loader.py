@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -50,14 +49,13 @@ class Photographs(Dataset):
 
 
 def loading(folder: str, batch: int, batches: int) -> Callable[[], float]:
-    """Images per second, (N, 224, 224, 3) float32."""
+    """Measures the images per second, (N, 224, 224, 3) float32."""
     iterator = iter(DataLoader(Photographs(folder), batch, num_workers=2))
 
     def repeat() -> float:
         began = time.perf_counter()
         for _ in range(batches):
-            images, _ = next(iterator)
-        assert images.dtype == torch.float32
+            next(iterator)
         return batch * batches / (time.perf_counter() - began)
 
     repeat()

@@ -12,7 +12,7 @@ from training.benchmarks.peers import torch_resnet
 
 
 def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
-    """Images per second of a CIFAR net (`resnet20`), or of transformers' ResNet-50."""
+    """Measures the images per second of a CIFAR net (`resnet20`), or of transformers' ResNet-50."""
     if network == "resnet50":
         return _training(transformers_resnet50(), 224, 1000, batch, steps)
     n = (int(network.removeprefix("resnet")) - 2) // 6
@@ -20,10 +20,10 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
 
 
 def transformers_resnet50() -> nn.Module:
-    """(N, 3, 224, 224) -> logits (N, 1000), random weights."""
+    """Builds a net with random weights: (N, 3, 224, 224) -> logits (N, 1000)."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    # Its own default is v1.5, with 6 % more arithmetic.
+    # transformers' default is v1.5, with 6 % more arithmetic.
     config = ResNetConfig(downsample_in_bottleneck=True, num_labels=1000)
     return _Logits(ResNetForImageClassification(config))
 
