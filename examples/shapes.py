@@ -72,7 +72,7 @@ def scenes(
     random = np.random.default_rng(seed)
     for _ in range(number):
         if len(backgrounds):
-            background = backgrounds[random.integers(len(backgrounds))]
+            background = backgrounds[int(random.integers(len(backgrounds)))]
         else:
             background = _texture(random, size)
         yield _scene(random, background, size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -88,7 +88,7 @@ def mixtures(spoken: Sequence[Utterance], seed: int) -> Iterator[tuple[np.ndarra
 
 
 def _mixed(
-    spoken: Sequence[Utterance], ratios: Sequence[float], generator: np.random.Generator
+    spoken: Sequence[Utterance], ratios: Iterable[float], generator: np.random.Generator
 ) -> np.ndarray:
     """Mixes every utterance with noise at its ratio: (utterances, SAMPLES)."""
     pairs = zip(spoken, ratios, strict=True)

@@ -145,9 +145,9 @@ def paint(
     (values,) = ops.convert_to_numpy(keras.Model(photograph, repainted)(content[None]))
     picture = np.rint(values).astype("uint8")
     errors = _errors(_seen(model, picture.astype("float32")), targets)
-    *styles, last = (100 * error / unit for error, unit in zip(errors, units, strict=True))
+    *own, last = (100 * error / unit for error, unit in zip(errors, units, strict=True))
     numbers = {
-        "style, own features, %": float(np.mean(styles)),
+        "style, own features, %": float(np.mean(own)),
         "style, patches, %": _per_cent(picture_distances.patches, picture, style, content),
         "content, own features, %": last,
         "content, edges, %": _per_cent(picture_distances.edges, picture, content, style),
@@ -182,15 +182,15 @@ def photographs(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If a file is missing or is no picture, or a side would be too short.
     """
-    content = _picture(options.content, "china.jpg")
-    scale = options.size / max(content.size)
-    width, height = (round(scale * side) for side in content.size)
+    first = _picture(options.content, "china.jpg")
+    scale = options.size / max(first.size)
+    width, height = (round(scale * side) for side in first.size)
     if min(width, height) < SMALLEST:
         raise ValueError(
             f"The content would be {width}x{height} pixels; the shorter side needs {SMALLEST}: "
             "give a larger --size."
         )
-    pictures = (content, _picture(options.style, "flower.jpg"))
+    pictures = (first, _picture(options.style, "flower.jpg"))
     content, style = (
         np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS), "float32")
         for picture in pictures

@@ -123,8 +123,7 @@ def test_the_saved_model_has_the_error_that_was_measured(finished):
 
 
 def test_a_folder_of_ones_own(own, monkeypatch):
-    monkeypatch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.FROZEN]})
-    monkeypatch.setattr(finetune, "twins", lambda row: {"residual": ARCHITECTURES[row.network]})
+    monkeypatch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.TUNED]})
     assert finetune.main(arguments(own)) == 0
     result = json.loads((own.parent / "out" / "result.json").read_text())
     assert result["title"].startswith("Test error: 2 classes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import importlib.util
+import operator
 import shutil
 import tempfile
 import time
@@ -178,18 +179,20 @@ def multiplying(library: str, size: int = 2048, times: int = 8) -> Callable[[], 
     from keras_resnet import analysis
 
     a = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+    matrix: Any
+    multiply: Callable[[Any, Any], Any]
     if library == "tensorflow":
         import tensorflow as tf
 
-        matrix, multiply = tf.constant(a), lambda x: tf.matmul(x, x).numpy()
+        matrix, multiply = tf.constant(a), lambda x, y: tf.matmul(x, y).numpy()
     elif library == "torch":
         import torch
 
-        matrix, multiply = torch.from_numpy(a), lambda x: x @ x
+        matrix, multiply = torch.from_numpy(a), operator.matmul
     else:
-        matrix, multiply = a, lambda x: x @ x
+        matrix, multiply = a, operator.matmul
     images = size**3 / analysis.multiply_adds(keras_resnet.ResNet50(weights=None))
-    return repeating(lambda: multiply(matrix), images, times)
+    return repeating(lambda: multiply(matrix, matrix), images, times)
 
 
 def noise(batch: int) -> np.ndarray:

@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
 from training.common.environment import TRAINING
@@ -52,14 +54,15 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     from training.benchmarks.fitting import fitting
     from training.config.jobs import Job
     from training.config.recipes import RECIPES
-    from training.data.splits import Dataset
+    from training.data.splits import ArraySplit, Dataset
     from training.trainer import backends
     from training.trainer.run import Run
     from training.trainer.training_model import compiled
 
     cifar = network != "resnet50"
     classes = tuple(map(str, range(10 if cifar else 1000)))
-    nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, None, None, None)
+    none = ArraySplit(np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, np.int32))
+    nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, none, None, none)
     recipe = dataclasses.replace(RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch)
     job = Job(network, "noise", recipe)
     return fitting(compiled(Run(job, job, nothing, backends.running())), batch, steps)

@@ -17,7 +17,7 @@ from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training.common.files import atomic_write, sha256, write_json
 from training.data import datasets
 from training.data.pixel_mean import pixel_mean
-from training.data.splits import Dataset
+from training.data.splits import ArraySplit, Dataset
 from training.evaluation.evaluate import evaluate
 from training.paper import runs
 from training.paper.recipe_descriptions import describe
@@ -61,6 +61,9 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
     dataset = datasets.load(DATA_SET, data_dir)
     if tuple(dataset.class_names) != CLASS_NAMES[DATA_SET]:
         raise ValueError(f"{data_dir} has other classes: {', '.join(dataset.class_names)}.")
+    test = dataset.test
+    if not isinstance(test, ArraySplit):
+        raise ValueError(f"{data_dir} has no images of one size, which {DATA_SET} has.")
     mean = _mean(dataset, out)
 
     finished = keras.models.load_model(run.directory / "model.keras", compile=False)
@@ -72,7 +75,7 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
         if size > LARGEST:
             raise ValueError(f"{name} takes {size:,} bytes, more than {LARGEST:,}.")
         again = keras_resnet.ResNet(architecture, weights=temporary)
-        _compare(again, finished, dataset.test.images, mean)
+        _compare(again, finished, test.images, mean)
     found = evaluate([finished], dataset, "single")
     digest = sha256(file)
     write_json(facts_file, _facts(run, found.top1_error, found.top5_error, found.examples, digest))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet import architectures
-from training.config import jobs
+from training.config import jobs, recipes
 from training.config.catalogue import DATASETS
 from training.config.jobs import Job
 from training.paper.recipe_descriptions import describe
@@ -139,9 +139,11 @@ def steps(job: Job, train_examples: int | None = None) -> int | None:
     if job.recipe.iterations:
         return job.recipe.iterations
     examples = train_examples or DATASETS[job.dataset].train_images
-    if examples is None or job.recipe.epochs is None:
+    if examples is None:
         return None
-    return job.recipe.epochs * max(1, (examples - job.recipe.held_out) // job.recipe.batch_size)
+    recipe = recipes.sized(job.recipe, examples)
+    trained_on = examples - int(recipe.held_out)
+    return (recipe.epochs or 0) * max(1, trained_on // recipe.batch_size)
 
 
 def find(directories: Iterable[Path]) -> list[Run]:

@@ -24,6 +24,7 @@ class Durable(keras_tuner.Oracle):
     """
 
     after_trial: Callable[[Any], None]
+    trials: dict[str, Trial]
 
     def save(self) -> None:
         write_json(Path(self._get_oracle_fname()), self.get_state())
@@ -42,7 +43,7 @@ class Durable(keras_tuner.Oracle):
         ][::-1]  # keras-tuner takes trials from its end
         self.end_order = [name for name in self.start_order if name not in self._retry_queue]
 
-    @keras_tuner.synchronized
+    @keras_tuner.synchronized  # type: ignore[untyped-decorator]
     def end_trial(self, trial: Trial) -> None:
         # The network protocol rounds a worker's floats to 32 bits, after which they are none of
         # the values that they were chosen from.
