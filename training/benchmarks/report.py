@@ -123,18 +123,11 @@ def write(file: Path, results: Sequence[tuple[Comparison, Measured]]) -> None:
 
 
 def hardware() -> dict[str, Any]:
-    """Returns facts about the processor, its matrix instructions, and the machine's load."""
-    facts: dict[str, str] = {}
-    if Path("/proc/cpuinfo").exists():
-        rows = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-        facts = {key.strip(): value.strip() for key, _, value in (r.partition(":") for r in rows)}
-    wanted = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
+    """Returns facts about the processor, its vector and matrix instructions, and the load."""
     return {
-        "processor": facts.get("model name", platform.processor()),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "instructions": [name for name in wanted if name in facts.get("flags", "").split()],
+        "processor": machine.processor(),
+        "cpus": machine.cpus(),
+        "instructions": machine.instructions(),
         "load_average": os.getloadavg(),
         "system": platform.platform(),
     }
@@ -142,8 +135,7 @@ def hardware() -> dict[str, Any]:
 
 def hardware_line() -> str:
     """Returns the processor in words: `2 CPUs, Intel Xeon: avx2, avx512f, amx_tile`."""
-    facts = hardware()
-    return f"{machine.hardware()}: {', '.join(facts['instructions']) or 'no vector instructions'}"
+    return f"{machine.hardware()}: {', '.join(machine.instructions()) or 'instructions unknown'}"
 
 
 def versions() -> dict[str, str]:
