@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,11 @@ class Grid(Durable, keras_tuner.oracles.GridSearchOracle):
     def reload(self) -> None:
         super().reload()
         values = {name: trial.hyperparameters.values for name, trial in self.trials.items()}
-        in_order = sorted(
-            values, key=functools.cmp_to_key(lambda a, b: self._compare(values[a], values[b]))
-        )
-        for name in in_order:
+
+        def compare(one: str, other: str) -> int:
+            return int(self._compare(values[one], values[other]))
+
+        for name in sorted(values, key=functools.cmp_to_key(compare)):
             self._ordered_ids.insert(name)
             self._populate_next.append(name)
 
@@ -113,11 +114,8 @@ ORACLES: dict[str, type[Durable]] = {
 def make(
     kind: str,
     hyperparameters: keras_tuner.HyperParameters,
-    *,
+    limits: Mapping[str, int | None],
     seed: int,
-    trials: int | None,
-    epochs: int | None,
-    factor: int,
     after_trial: Callable[[Any], None],
 ) -> Durable:
     """Returns the oracle of that kind.
@@ -125,25 +123,21 @@ def make(
     Args:
         kind: A key of `ORACLES`.
         hyperparameters: The declared search space.
+        limits: "max_trials", where `None` means all combinations of a grid; for hyperband
+            "max_epochs" of a trial that is never stopped and "factor", of which one trial in so
+            many is continued.
         seed: Seed of its draws.
-        trials: The largest number of trials; `None` means all combinations of a grid.
-        epochs: For hyperband, the epochs of a trial that is never stopped.
-        factor: For hyperband, one of so many trials is continued.
         after_trial: What `Durable` calls after every trial.
     """
-    arguments: dict[str, Any] = {
-        "objective": OBJECTIVE,
-        "hyperparameters": hyperparameters,
-        "allow_new_entries": False,
-        "tune_new_entries": False,
-        "seed": seed + 1,  # keras-tuner takes 0 for no seed
+    oracle = ORACLES[kind](
+        objective=OBJECTIVE,
+        hyperparameters=hyperparameters,
+        allow_new_entries=False,
+        tune_new_entries=False,
+        seed=seed + 1,  # keras-tuner takes 0 for no seed
         # The search continues however many trials fail in a row.
-        "max_consecutive_failed_trials": 10**9,
-    }
-    if kind == "hyperband":
-        arguments |= {"max_epochs": epochs, "factor": factor}
-    else:
-        arguments["max_trials"] = trials
-    oracle = ORACLES[kind](**arguments)
+        max_consecutive_failed_trials=10**9,
+        **limits,
+    )
     oracle.after_trial = after_trial
     return oracle

@@ -112,15 +112,10 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
             records.prune(directory, ended, plan.keep, oracle.needed())
             report.write_trials(ended, directory)
 
-        oracle = oracles.make(
-            plan.tuner,
-            hyperparameters,
-            seed=plan.seed,
-            trials=plan.trials,
-            epochs=job.recipe.epochs,
-            factor=plan.factor,
-            after_trial=after_trial,
-        )
+        limits = {"max_trials": plan.trials}
+        if plan.tuner == "hyperband":
+            limits = {"max_epochs": job.recipe.epochs, "factor": plan.factor}
+        oracle = oracles.make(plan.tuner, hyperparameters, limits, plan.seed, after_trial)
         conditions = Conditions(
             job, plan.space, plan.strategy, plan.checkpoint_steps, plan.deterministic
         )

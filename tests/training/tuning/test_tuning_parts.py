@@ -103,17 +103,14 @@ def test_a_job_file_says_what_it_was_and_a_recipe_may_come_from_it(tmp_path):
     assert jobs.described("cifar10") == jobs.described(None) == {}
 
 
-def oracle_in(directory, kind="grid", ended=None, **arguments):
+def oracle_in(directory, kind="grid", ended=None, limits=None):
     hyperparameters = keras_tuner.HyperParameters()
     few = ["width=1", "learning_rate=0.1", "weight_decay=1e-4", "schedule=step", "batch_size=64"]
     fields = space.narrowed(SPACE, few, ["n=1,2", "shortcut=A,none"])
     declare(hyperparameters, fields)
-    oracle = oracles.make(
-        kind,
-        hyperparameters,
-        **{"seed": 0, "trials": None, "epochs": 9, "factor": 3, **arguments},
-        after_trial=(lambda _: None) if ended is None else ended.append,
-    )
+    after_trial = (lambda _: None) if ended is None else ended.append
+    limits = limits or {"max_trials": None}
+    oracle = oracles.make(kind, hyperparameters, limits, seed=0, after_trial=after_trial)
     oracle.verbose = 0
     oracle._set_project_dir(str(directory), "search")
     return oracle, fields
@@ -146,12 +143,12 @@ def test_a_grid_has_every_combination_once_however_often_it_is_reloaded(tmp_path
 
 
 def test_a_kill_between_the_trial_s_file_and_the_oracle_s_loses_nothing(tmp_path):
-    oracle, _ = oracle_in(tmp_path, "random", trials=4)
+    oracle, _ = oracle_in(tmp_path, "random", limits={"max_trials": 4})
     oracle.save()
     before = (tmp_path / "search" / "oracle.json").read_bytes()
     lost = oracle.create_trial("tuner0")
     (tmp_path / "search" / "oracle.json").write_bytes(before)
-    oracle, _ = oracle_in(tmp_path, "random", trials=4)
+    oracle, _ = oracle_in(tmp_path, "random", limits={"max_trials": 4})
     oracle.reload()
     again = oracle.create_trial("tuner0")
     assert again.trial_id == lost.trial_id
@@ -160,7 +157,7 @@ def test_a_kill_between_the_trial_s_file_and_the_oracle_s_loses_nothing(tmp_path
 
 def test_failures_stop_neither_a_search_nor_a_bracket(tmp_path):
     ended = []
-    oracle, _ = oracle_in(tmp_path, "hyperband", ended, epochs=3)
+    oracle, _ = oracle_in(tmp_path, "hyperband", ended, {"max_epochs": 3, "factor": 3})
     went_on = 0
     for number in range(20):
         trial = oracle.create_trial("tuner0")
