@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,17 +37,18 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 """
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def child_of(process: subprocess.Popen) -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return int(children.split()[-1])
+def kill_newest_child_when(condition: Callable[[], object]) -> None:
+    """Kills the trial that this process has started last."""
+    wait_for(condition)
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+    os.kill(int(children.split()[-1]), signal.SIGKILL)
 
 
 def trials(search: Path) -> list[dict[str, str]]:
@@ -54,18 +58,24 @@ def trials(search: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory) -> tuple[Path, str]:
-    """Three trials: in the first the search is killed and begun again, the second is killed."""
+    """Three trials: in the first the search is killed and begun again, the second is killed.
+
+    What the second search printed.
+    """
     path = tmp_path_factory.mktemp("searches") / "search"
-    command = ["-m", "training", *THREE, f"--workdir={path}"]
-    first = run(command)
+    first = run(["-m", "training", *THREE, f"--workdir={path}"])
     begun = path / "trial_0000" / "run" / "checkpoints"
-    wait_for(lambda: list(begun.glob("step-*.npz")), first)
+    wait_for(lambda: first.poll() is not None or list(begun.glob("step-*.npz")))
+    assert first.poll() is None, first.communicate()
     first.kill()
     first.communicate()
-    second = run(command)
-    wait_for((path / "trial_0001" / "run" / "job.json").exists, second)
-    os.kill(child_of(second), signal.SIGKILL)
-    return path, finish(second)
+    second_trial = (path / "trial_0001" / "run" / "job.json").exists
+    killer = threading.Thread(target=kill_newest_child_when, args=[second_trial], daemon=True)
+    killer.start()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main([*THREE, f"--workdir={path}"]) == 0
+    killer.join()
+    return path, printed.getvalue()
 
 
 def test_a_search_that_is_killed_takes_its_trial_with_it_and_both_go_on(search):
@@ -160,35 +170,38 @@ def test_two_searches_in_one_directory_the_second_refuses(search, capsys):
     assert "Another process" in capsys.readouterr().err
 
 
-def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path):
+def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path, monkeypatch, capsys):
     """A batch of 33 fails, since it cannot be divided by 2: the trials do have two devices."""
     (tmp_path / "sitecustomize.py").write_text(TWO_DEVICES)
     (port,) = free_ports(1)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "KERASTUNER_ORACLE_IP": "127.0.0.1",
-        "KERASTUNER_ORACLE_PORT": str(port),
-    }
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{CHECKOUT}")
     command = [
         *("tune", *NET, *RECIPE, "--tuner=grid", "--fix=shortcut=A", "--range=batch_size=32,33"),
         *("--iterations=4", "--strategy=mirrored", f"--workdir={tmp_path / 'search'}"),
     ]
-    processes = [
+    workers = [
         subprocess.Popen(
             [sys.executable, "-m", "training", *command],
-            env={**environment, "KERASTUNER_TUNER_ID": name},
+            env={**os.environ, "KERASTUNER_TUNER_ID": name},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for name in ("chief", "worker1", "worker2")
+        for name in ("worker1", "worker2")
     ]
-    outputs = [finish(process) for process in processes]
-    assert "same KERASTUNER_TUNER_ID" in outputs[0].replace("\n", " ")
-    assert "best.json" in outputs[0]
-    assert "best.json" not in outputs[1]
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    try:
+        assert main(command) == 0
+        outputs = [finish(worker) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    chief = capsys.readouterr()
+    assert "same KERASTUNER_TUNER_ID" in chief.err.replace("\n", " ")
+    assert "best.json" in chief.out
+    assert not any("best.json" in output for output in outputs)
     rows = trials(tmp_path / "search")
     assert [(row["batch_size"], row["status"]) for row in rows] == [
         ("32", "completed"),
