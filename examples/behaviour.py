@@ -1,9 +1,9 @@
-"""Users' behaviour from a known process, and the exact probability of each one's next click.
+"""Generates users' behaviour, and the exact probability that each user clicks an offer.
 
 A user has wishes. A wish lives for some days in one category of goods and its neighbours: the user
-views, sometimes puts into the basket, and may buy, which ends the wish. Then one category is
-offered. Whether the offer is clicked is a coin thrown with a probability that is a function of the
-recorded matrix alone, so no model of the matrix can do better than that probability.
+views goods, sometimes puts one into the basket, and may buy it, which ends the wish. Then one
+category is offered. The user clicks with a probability that is a function of the recorded matrix
+alone, so that no model of the matrix can do better than to predict this probability.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ DAYS = 32
 CATEGORIES = 16  # in a ring: neighbours are similar goods
 CHANNELS = ("views", "baskets", "purchases", "recency of the offered category")
 OFFERED = CATEGORIES // 2  # the column of the offered category, for every user
-WISHES = 6  # expected, of a user
+WISHES = 6  # expected number for each user
 
-# The process that throws the coin
-MEMORY = 12.0  # days in which a wish fades to 1/e
-NEARNESS = (1.0, 0.7)  # weight of the offered category, and of either neighbour
-BASE, STRENGTH = -3.0, 6.0  # logit of a click without a wish; and what a wish of today adds
+# The process of the click
+MEMORY = 12.0  # days after which a wish has faded to 1/e
+NEARNESS = (1.0, 0.7)  # weight of a wish in the offered category, and in a neighbour
+BASE, STRENGTH = -3.0, 6.0  # logit of a click without a wish, and the logit that a new wish adds
 
 
 @dataclass(frozen=True)
 class Impressions:
-    """What was recorded of each user, and what came of the offer."""
+    """The recorded behaviour of each user, and whether the user clicked."""
 
     matrices: np.ndarray  # (users, DAYS, CATEGORIES, CHANNELS) float32; the last day is today
     probabilities: np.ndarray  # (users,) of a click, exact
@@ -34,7 +34,7 @@ class Impressions:
 
 
 def draw(users: int, seed: int) -> Impressions:
-    """`users` independent users."""
+    """Draws independent users."""
     generator = np.random.default_rng(seed)
     counts = _counts(users, generator)
     probabilities = click_probabilities(counts)
@@ -43,11 +43,11 @@ def draw(users: int, seed: int) -> Impressions:
 
 
 def _counts(users: int, generator: np.random.Generator) -> np.ndarray:
-    """Views, baskets and purchases by day and category: (users, DAYS, CATEGORIES, 3)."""
+    """Draws views, baskets and purchases by day and category: (users, DAYS, CATEGORIES, 3)."""
     counts = np.zeros((users, DAYS, CATEGORIES, 3), "float32")
-    counts[..., 0] = generator.poisson(0.15, counts.shape[:3])  # views of no consequence
+    counts[..., 0] = generator.poisson(0.15, counts.shape[:3])  # views without a wish
     user = np.repeat(np.arange(users), generator.poisson(WISHES, users))  # of each wish
-    # Wishes crowd around the offer, which a shop would not make without a reason.
+    # Wishes are near the offer, as a shop would choose it.
     aside = np.rint(generator.normal(0, 2, len(user))).astype(int)
     category = (OFFERED + aside) % CATEGORIES
     start = generator.integers(-4, DAYS, len(user))
@@ -66,11 +66,11 @@ def _counts(users: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def click_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Of users with these views, baskets and purchases: (users, DAYS, CATEGORIES, 3) -> (users,).
+    """Returns the probability of a click: counts (users, DAYS, CATEGORIES, 3) -> (users,).
 
-    A day on which a category was viewed and put into the basket, but not bought, is a wish
-    unfulfilled; a purchase of the category on one of the next three days fulfils it. The wish that
-    is nearest to the offer and freshest, MEMORY and NEARNESS considered, makes the probability.
+    A day on which a category was viewed and put into the basket is an unfulfilled wish, unless the
+    category was bought on that day or one of the next three. The wish with the largest weight by
+    NEARNESS to the offer and MEMORY decides the probability.
     """
     views, baskets, purchases = np.moveaxis(counts, -1, 0)  # (users, DAYS, CATEGORIES) each
     bought_soon = purchases > 0
@@ -86,7 +86,7 @@ def click_probabilities(counts: np.ndarray) -> np.ndarray:
 
 
 def _matrices(counts: np.ndarray) -> np.ndarray:
-    """What a model sees: log(1 + count), and a ramp that marks the offered category and today."""
+    """Returns a model's input: log(1 + count), and a ramp that marks the offered category."""
     recency = np.zeros(counts.shape[:3])
     recency[:, :, OFFERED] = np.exp(-np.arange(DAYS - 1, -1, -1) / MEMORY)
     return np.concatenate([np.log1p(counts), recency[..., None]], axis=-1).astype("float32")

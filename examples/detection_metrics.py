@@ -1,4 +1,4 @@
-"""How well boxes were found: PASCAL VOC's mean average precision, and COCO's by pycocotools."""
+"""Mean average precision of detected boxes: PASCAL VOC's, and COCO's by pycocotools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 @dataclass(frozen=True)
 class Boxes:
-    """Of one image."""
+    """The boxes of one image."""
 
     boxes: np.ndarray  # (n, 4): y1, x1, y2, x2 in pixels
     labels: np.ndarray  # (n,)
@@ -22,7 +22,7 @@ class Boxes:
 
 
 def measures(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> dict[str, float]:
-    """Mean average precision in per cent, as the paper's Tables 7 and 8 have it.
+    """Returns the mean average precisions in per cent, as in the paper's Tables 7 and 8.
 
     Args:
         truth: The true boxes of each image.
@@ -38,7 +38,7 @@ def measures(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> di
 
 
 def coco(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> tuple[float, float]:
-    """pycocotools' mAP over the IoUs .5, .55, ..., .95 and at .5, both in per cent."""
+    """Returns pycocotools' mAP over the IoUs .5, .55, ..., .95 and at .5, both in per cent."""
     annotations = [
         {"image_id": image, "bbox": box, "category_id": label, "area": box[2] * box[3]}
         for image, boxes in enumerate(truth)
@@ -117,7 +117,7 @@ def _average_precision(
 
 
 def iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of (4,) with each of (n, 4): (n,)."""
+    """Returns the intersection over union of a box (4,) with each of (n, 4): (n,)."""
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)

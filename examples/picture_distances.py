@@ -1,4 +1,4 @@
-"""How far pictures are apart, without a network: their patches, and their edges."""
+"""Distances between pictures that need no network: of their patches, and of their edges."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ SMALLEST = 16  # pixels, of the coarsest level's shorter side
 DIRECTIONS = 64
 QUANTILES = 256
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
-EDGE_BLUR = 2  # pixels averaged down and across before edges are looked for
+EDGE_BLUR = 2  # pixels that are averaged down and across before edges are computed
 
 
 def patches(picture: np.ndarray, other: np.ndarray, seed: int = 0) -> float:
-    """How differently coloured and textured two pictures are, wherever things are in them.
+    """Returns how differently two pictures are coloured and textured, regardless of the place.
 
     The sliced Wasserstein distance, squared, of the 7x7 patches of their Laplacian pyramids (Karras
-    et al. 2018, arXiv 1710.10196, section 5): at each scale patches are projected on random
-    directions, and the sorted projections compared. Unlike there, the units are `other`'s standard
-    deviation of each colour at each scale, so that another colour counts; scales are summed.
+    et al. 2018, arXiv 1710.10196, section 5): at each scale, patches are projected on random
+    directions and their sorted projections are compared. Unlike in that paper, the unit is
+    `other`'s standard deviation of each colour at each scale, so that colours count; the scales are
+    summed.
 
     Args:
         picture: (H, W, 3), values in [0, 255].
-        other: The same, of the same size.
+        other: A picture of the same size.
         seed: Of the directions.
     """
     random = np.random.default_rng(seed)
     total = 0.0
     for ours, theirs in zip(_laplacian(picture), _laplacian(other), strict=True):
-        spread = theirs.std(axis=(0, 1)) + 1e-3  # of a flat colour there is none
+        spread = theirs.std(axis=(0, 1)) + 1e-3  # a flat colour has none
         directions = random.normal(size=(SIDE * SIDE * 3, DIRECTIONS))
         directions /= np.linalg.norm(directions, axis=0)
         a, b = (_quantiles(level / spread, directions) for level in (ours, theirs))
@@ -38,7 +39,7 @@ def patches(picture: np.ndarray, other: np.ndarray, seed: int = 0) -> float:
 
 
 def _laplacian(picture: np.ndarray) -> list[np.ndarray]:
-    """What each halving takes away, finest first, and at last what is left: (H, W, 3) each."""
+    """Returns the details lost by each halving, finest first, then the rest: (H, W, 3) each."""
     level, levels = np.asarray(picture, "float32"), []
     while min(level.shape[:2]) >= 2 * SMALLEST:
         height, width, _ = level.shape
@@ -57,21 +58,21 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _quantiles(picture: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Of all patches' projections: (QUANTILES, directions)."""
+    """Returns the quantiles of all patches' projections: (QUANTILES, directions)."""
     windows = np.lib.stride_tricks.sliding_window_view(picture, (SIDE, SIDE), axis=(0, 1))
     projections = windows.reshape(-1, len(directions)) @ directions.astype("float32")
     return np.quantile(projections, (np.arange(QUANTILES) + 0.5) / QUANTILES, axis=0)
 
 
 def edges(picture: np.ndarray, other: np.ndarray) -> float:
-    """How differently placed two pictures' edges are: 0 at the same places, 1 without relation.
+    """Returns how differently the edges are placed: 0 at the same places, 1 if unrelated.
 
-    One minus Pearson's correlation of the steepness of grey at each pixel; which side is the
-    brighter does not count. A picture without edges has no relation to any.
+    One minus Pearson's correlation of the steepness of grey at each pixel; it does not matter which
+    side of an edge is brighter. A picture without edges is unrelated to all others.
 
     Args:
         picture: (H, W, 3), values in [0, 255].
-        other: The same, of the same size.
+        other: A picture of the same size.
     """
     ours, theirs = (_steepness(p) for p in (picture, other))
     lengths = np.linalg.norm(ours) * np.linalg.norm(theirs)
@@ -79,7 +80,7 @@ def edges(picture: np.ndarray, other: np.ndarray) -> float:
 
 
 def _steepness(picture: np.ndarray) -> np.ndarray:
-    """Of each pixel, less the mean: (H / EDGE_BLUR, W / EDGE_BLUR)."""
+    """Returns each pixel's steepness less the mean: (H / EDGE_BLUR, W / EDGE_BLUR)."""
     grey = np.asarray(picture, "float32") @ np.array(GREY, "float32")
     height, width = (n // EDGE_BLUR for n in grey.shape)
     steepness = np.hypot(*np.gradient(_resized(grey[..., None], height, width)[..., 0]))

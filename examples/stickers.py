@@ -1,4 +1,4 @@
-"""A folder of images to learn from: bright shapes stuck on pieces of real photographs."""
+"""Generates a folder of images to learn from: bright shapes on pieces of real photographs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIDES = (12, 22)  # height and width of a shape, pixels
 TILT = np.radians(20)  # of a shape, at most, to either side
 FINE = 4  # a shape is drawn so many times as large, for smooth edges
 
-# The points of each shape, and where its outline passes half-way between two of them: how far from
-# the middle, in parts of a point's distance. A straight side of n has cos(180 degrees / n) there.
+# The number of points of each shape, and the distance of its outline from the centre half-way
+# between two points, as a share of a point's distance: cos(180 degrees / n) makes a straight side.
 SHAPES = {
     "cross": (4, 0.3),
     "diamond": (4, 0.71),
@@ -28,9 +28,9 @@ SHAPES = {
 
 
 def write(folder: Path) -> None:
-    """Writes `folder/<shape>/<number>.png`, 520 images, the same every time.
+    """Writes `folder/<shape>/<number>.png`: 520 images, the same ones every time.
 
-    No pixel of a photograph is in two of them.
+    No pixel of a photograph is in two images.
     """
     random = np.random.default_rng(0)
     for shape in SHAPES:
@@ -42,7 +42,7 @@ def write(folder: Path) -> None:
 
 
 def pieces() -> np.ndarray:
-    """The two photographs that come with scikit-learn, as squares side by side: (520, 32, 32, 3).
+    """Cuts the two photographs that come with scikit-learn into squares: (520, 32, 32, 3).
 
     A temple in China by danielbuechele, a flower by vultilion, both CC BY 2.0.
     """
@@ -56,7 +56,7 @@ def pieces() -> np.ndarray:
 
 
 def _stuck(piece: np.ndarray, shape: str, random: np.random.Generator) -> Image.Image:
-    """The piece with the shape on it, of any hue, anywhere."""
+    """Draws the shape on the piece, in a random hue at a random place."""
     picture = Image.fromarray(piece)
     colour = colorsys.hsv_to_rgb(random.random(), 1, 1)
     side = random.uniform(*SIDES)
@@ -67,7 +67,7 @@ def _stuck(piece: np.ndarray, shape: str, random: np.random.Generator) -> Image.
 
 
 def _stencil(shape: str, middle: np.ndarray, radius: float, tilt: float) -> Image.Image:
-    """How much of each pixel is covered, 0 to 255."""
+    """Returns the share of each pixel that the shape covers, 0 to 255."""
     points, waist = SHAPES[shape]
     angles = tilt + np.pi * np.arange(2 * points) / points
     radii = radius * np.tile([1, waist], points)

@@ -1,4 +1,4 @@
-"""Sentences by language: the messages of Django's applications, as Django's package carries them.
+"""Sentences by language: the translated messages of Django's applications.
 
 Django (BSD licence) is installed with the translations of its own interface, one catalogue per
 application and language. Nothing is copied: the catalogues are read where pip put them.
@@ -52,7 +52,7 @@ class Sentence:
 
 
 def read(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Sentence]:
-    """All translated messages of at least `SHORTEST` characters, in a fixed order.
+    """Reads all translated messages of at least `SHORTEST` characters, in a fixed order.
 
     Raises:
         OSError: If Django, or polib, which reads its catalogues, is not installed.
@@ -82,7 +82,7 @@ def _texts(catalogue: Path) -> Iterator[str]:
 
 
 def split(sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
-    """Training and test sentences: no application, and no text, is in both."""
+    """Splits the sentences so that no application and no text both trains and tests."""
     training = [s for s in sentences if s.application in TRAINING_APPLICATIONS]
     known = {sentence.text for sentence in training}
     test = [

@@ -1,4 +1,4 @@
-"""Generated speech: keywords spoken by eSpeak NG in many voices, fast and slow, high and low."""
+"""Generates speech: eSpeak NG speaks keywords in many voices, speeds and pitches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 RATE = 22_050  # samples per second, eSpeak NG's own
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-029")
-# eSpeak NG's variants: formants, breath and pitch of a speaker. Those that test are never heard.
+# eSpeak NG's variants: formants, breath and pitch of a speaker. Test voices never train.
 # fmt: off
 TRAINING_VOICES = (
     "f1", "f2", "f4", "m1", "m2", "m3", "m5", "m7", "Alex", "Andrea", "Andy", "Annie", "Denis",
@@ -41,9 +41,9 @@ class Utterance:
 
 
 class Synthesizer:
-    """eSpeak NG's library; one of them in a process.
+    """eSpeak NG's library, of which a process can have one instance.
 
-    What it says is a function of all that it said before, the same in every process.
+    A sound depends on all sounds before it, in the same way in every process.
 
     Raises:
         OSError: If the library is not installed, or does not start.
@@ -53,13 +53,15 @@ class Synthesizer:
         try:
             import espeakng_loader
         except ModuleNotFoundError as error:
-            raise OSError("The speech is eSpeak NG's: pip install espeakng-loader") from error
+            raise OSError("eSpeak NG is not installed: pip install espeakng-loader") from error
         self._data = Path(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(self._data).encode(), 0)
         if rate != RATE:
-            raise OSError(f"eSpeak NG speaks at {RATE} samples per second; this one said {rate}.")
-        self._library.espeak_ng_SetRandSeed(1)  # of breath and flutter; the clock's by default
+            raise OSError(f"eSpeak NG did not start: {rate} instead of {RATE} samples per second.")
+        self._library.espeak_ng_SetRandSeed(
+            1
+        )  # of breath and flutter; by default the clock seeds them
         self._heard: list[np.ndarray] = []
         self._callback = _Callback(self._hear)  # kept: C has no reference to it
         self._library.espeak_SetSynthCallback(self._callback)
@@ -70,12 +72,12 @@ class Synthesizer:
         return 0
 
     def say(self, word: str, accent: str, voice: str, speed: int, pitch: int) -> np.ndarray:
-        """The word's sound, silence around it cut off: (samples,) int16.
+        """Returns the word's sound without the silence around it: (samples,) int16.
 
         Raises:
             ValueError: If eSpeak NG has no such accent or voice.
         """
-        # An unknown variant would be left out in silence.
+        # eSpeak NG ignores an unknown variant without a message.
         known = (self._data / "voices" / "!v" / voice).is_file()
         if not known or self._library.espeak_SetVoiceByName(f"{accent}+{voice}".encode()):
             raise ValueError(f"eSpeak NG has no voice {accent}+{voice}; `voices/!v` lists them.")
@@ -93,7 +95,7 @@ class Synthesizer:
 def speak(
     synthesizer: Synthesizer, voices: tuple[str, ...], per_word: int, seed: int
 ) -> list[Utterance]:
-    """Every voice says every word `per_word` times, in drawn accents, speeds and pitches."""
+    """Lets every voice say every word `per_word` times, in random accents, speeds and pitches."""
     generator = np.random.default_rng(seed)
     utterances = []
     for voice in voices:
@@ -108,12 +110,12 @@ def speak(
 def mix(
     sound: np.ndarray, samples: int, ratio: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """The word somewhere in pink noise: (samples,) float32.
+    """Mixes the word into pink noise at a random place: (samples,) float32.
 
     Args:
-        sound: Of root mean square 1; what is longer than `samples` is cut.
-        samples: Of the whole.
-        ratio: Of the word's power to the noise's, in dB.
+        sound: The word, of root mean square 1; it is cut to `samples`.
+        samples: Length of the mixture.
+        ratio: The word's power over the noise's, in dB.
         generator: Draws the place and the noise.
     """
     spectrum = np.fft.rfft(generator.standard_normal(samples))

@@ -14,10 +14,10 @@ DELTAS = "center_yxhw"  # of the centre, by the box's size, then log ratios of t
 
 
 def anchors(size: int, stride: int, sides: tuple[int, ...]) -> Any:
-    """Squares of the given sides for each cell of a map: (cells * len(sides), 4).
+    """Returns squares of the given sides for each cell of a map: (cells * len(sides), 4).
 
-    Cell (i, j) has them around (i, j) * stride: with padding alike on all sides, as our
-    convolutions have it, that is the middle of what the cell sees.
+    The squares of cell (i, j) are centred at (i, j) * stride, the centre of the cell's receptive
+    field, because these convolutions pad alike on all sides.
     """
     level = stride.bit_length() - 1
     each = [
@@ -30,7 +30,7 @@ def anchors(size: int, stride: int, sides: tuple[int, ...]) -> Any:
 
 
 def encode(bases: Any, boxes: Any, variance: tuple[float, ...]) -> Any:
-    """What takes `bases` (..., 4) to `boxes` (..., 4), divided by `variance`."""
+    """Returns the deltas from `bases` (..., 4) to `boxes` (..., 4), divided by `variance`."""
     return keras.utils.bounding_boxes.encode_box_to_deltas(
         bases,
         boxes,
@@ -42,10 +42,10 @@ def encode(bases: Any, boxes: Any, variance: tuple[float, ...]) -> Any:
 
 
 def decode(bases: Any, deltas: Any, variance: tuple[float, ...], size: int) -> Any:
-    """The boxes that `deltas` make of `bases`, cut to the image (size, size)."""
+    """Applies `deltas` to `bases`, and clips the boxes to the image (size, size)."""
     boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
         bases,
-        # A box grows at most by 1000 / 16 in one step, as Detectron has it: exp would overflow.
+        # A box grows at most by 1000 / 16, as in Detectron, so that exp does not overflow.
         ops.concatenate([deltas[..., :2], ops.minimum(deltas[..., 2:], 4.1 / variance[2])], -1),
         anchor_format=FORMAT,
         box_format=FORMAT,
@@ -56,12 +56,12 @@ def decode(bases: Any, deltas: Any, variance: tuple[float, ...], size: int) -> A
 
 
 def areas(boxes: Any) -> Any:
-    """(..., 4) -> (...); zero or less of what is no box, such as the filling of a batch."""
+    """Returns the areas, (..., 4) -> (...); zero or less for the padding of a batch."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def overlaps(bases: Any, truth: Any) -> Any:
-    """Intersection over union, (N, A, 4) and (N, M, 4) -> (N, A, M); 0 where either is no box."""
+    """Returns intersection over union: (N, A, 4), (N, M, 4) -> (N, A, M); 0 for padding."""
     low = ops.maximum(bases[:, :, None, :2], truth[:, None, :, :2])
     high = ops.minimum(bases[:, :, None, 2:], truth[:, None, :, 2:])
     shared = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
@@ -70,16 +70,16 @@ def overlaps(bases: Any, truth: Any) -> Any:
 
 
 def match(found: Any, positive: float, negative: float, best: bool) -> tuple[Any, Any]:
-    """Which boxes are objects, by their overlaps (N, A, M).
+    """Decides which boxes are objects, by their overlaps with true boxes (N, A, M).
 
     Args:
-        found: Of `overlaps`.
-        positive: Boxes of at least this overlap with a true one are objects.
-        negative: Boxes of less than this with every one are background; others neither.
-        best: Whether the best box of each true one is an object too, however little they meet.
+        found: What `overlaps` returned.
+        positive: Boxes with at least this overlap with a true box are objects.
+        negative: Boxes with less than this overlap with every true box are background.
+        best: Whether the best box of each true box is an object too, however small the overlap.
 
     Returns:
-        The index of the true box that each meets most, (N, A); and 1 for an object, 0 for
+        The index of the true box with the largest overlap, (N, A); and 1 for an object, 0 for
         background, -1 for neither, (N, A).
     """
     most = ops.max(found, axis=-1)
@@ -91,11 +91,11 @@ def match(found: Any, positive: float, negative: float, best: bool) -> tuple[Any
 
 
 def sample(kind: Any, number: int, share: float) -> tuple[Any, Any]:
-    """A random choice of `number` of (N, A), of objects at most `share`, filled by background.
+    """Draws `number` of (N, A) boxes: objects up to a share of them, the rest background.
 
     Returns:
-        Indices (N, number), or (N, A) if that is less; and weights of the same shape, 0 where there
-        were not enough.
+        Indices (N, number), or (N, A) if A is smaller; and weights of the same shape, 0 where there
+        were not enough boxes.
     """
     number = min(number, kind.shape[-1])
     noise = keras.random.uniform(ops.shape(kind))
@@ -108,25 +108,25 @@ def sample(kind: Any, number: int, share: float) -> tuple[Any, Any]:
 
 
 def take(x: Any, indices: Any) -> Any:
-    """(N, A, ...) and (N, K) -> (N, K, ...)."""
+    """Takes rows by index: (N, A, ...) and (N, K) -> (N, K, ...)."""
     return tf.gather(x, indices, batch_dims=1)
 
 
 def suppress(
     boxes: Any, scores: Any, number: int, overlap: float, least: float = 0.0
 ) -> tuple[Any, Any, Any, Any]:
-    """Of boxes that overlap, the best of each class.
+    """Keeps the best boxes of each class (non-maximum suppression).
 
     Args:
         boxes: (N, A, classes, 4).
         scores: (N, A, classes).
-        number: Boxes kept of each image.
-        overlap: Boxes that meet a better one by more IoU than this are dropped.
-        least: Scores below are dropped.
+        number: Boxes to keep in each image.
+        overlap: Boxes are dropped whose IoU with a better one is larger.
+        least: Boxes are dropped whose score is lower.
 
     Returns:
-        Boxes (N, number, 4), scores (N, number), classes (N, number) and how many each image
-        has (N,); zeros behind these.
+        Boxes (N, number, 4), scores (N, number), classes (N, number), padded with zeros, and the
+        number of boxes in each image (N,).
     """
     kept = tf.image.combined_non_max_suppression(
         boxes, scores, number, number, overlap, least, clip_boxes=False

@@ -1,4 +1,4 @@
-"""The detector: conv1 to conv4_x shared, a region proposal network, conv5_x for each region."""
+"""Faster R-CNN: shared conv1 to conv4_x, region proposals, and conv5_x for each region."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from examples.faster_rcnn.roi_align import roi_align
 
 STRIDE = 16  # of conv4_x
 PLAIN = (1.0, 1.0, 1.0, 1.0)
-VARIANCE = (0.1, 0.1, 0.2, 0.2)  # of the heads' deltas, as Fast R-CNN's code has it
+VARIANCE = (0.1, 0.1, 0.2, 0.2)  # of the heads' deltas, from Fast R-CNN's code
 
 
 @dataclass(frozen=True)
 class Config:
-    """Numbers of one detector; sizes in pixels of the image."""
+    """The numbers of a detector; sizes are in pixels of the image."""
 
     classes: int
     image_size: int
     anchor_sides: tuple[int, ...] = (24, 34, 48)
     rpn_filters: int = 64
-    proposals: int = 32  # that reach the heads
+    proposals: int = 32  # per image, for the heads
     rpn_samples: int = 64  # per image, half of them objects at most (arXiv 1506.01497, 3.1.3)
     roi_samples: int = 32  # per image, a quarter of them objects at most (arXiv 1504.08083, 2.3)
-    roi_size: int = 7  # cells that conv5_x is given; it halves them
+    roi_size: int = 7  # cells of conv5_x's input in each direction; it halves them
     detections: int = 9  # per image
 
 
 class FasterRCNN(keras.Model):
-    """Trained on {"images", "boxes", "labels"}; predicts from {"images"}.
+    """Trains on {"images", "boxes", "labels"}; predicts from {"images"}.
 
-    The net is used as the paper says (appendix A): its layers up to conv4_x are shared, all of
-    conv5_x stands behind the pooling of each region, followed by the two sibling layers for classes
-    and for boxes by class. Both networks are trained together, not in turns.
+    As in appendix A of the paper, both networks share the layers up to conv4_x, conv5_x follows the
+    pooling of each region, and two sibling layers predict classes and boxes by class. Unlike in the
+    paper, both networks are trained together, not in turns.
 
     Args:
         net: A `keras_resnet.backbone` with four stages.
-        config: Its numbers.
+        config: The detector's numbers.
     """
 
     def __init__(self, net: keras.Model, config: Config) -> None:
@@ -83,7 +83,7 @@ class FasterRCNN(keras.Model):
         return proposals
 
     def _regions(self, features: Any, regions: Any, training: bool) -> tuple[Any, Any]:
-        """Scores (N, R, classes + 1), the last of background; deltas (N, R, classes, 4)."""
+        """Returns scores (N, R, classes + 1), background last; deltas (N, R, classes, 4)."""
         cells = roi_align(features, regions, STRIDE, self.config.roi_size)  # (N * R, 7, 7, C)
         x = self.pool(self.regions(cells, training=training))  # (N * R, C')
         rois, classes = regions.shape[1], self.config.classes
@@ -105,7 +105,7 @@ class FasterRCNN(keras.Model):
         classes = self.config.classes
         regions = ops.stop_gradient(ops.concatenate([proposals, truth], axis=1))
         which, kind = bx.match(bx.overlaps(regions, truth), 0.5, 0.5, best=False)
-        kind = ops.where(bx.areas(regions) > 0, kind, -1)  # what fills the batch is no region
+        kind = ops.where(bx.areas(regions) > 0, kind, -1)  # padding is no region
         indices, weights = bx.sample(kind, self.config.roi_samples, share=0.25)
         regions, which, kind = (bx.take(x, indices) for x in (regions, which, kind))
 
@@ -128,6 +128,6 @@ class FasterRCNN(keras.Model):
 
 
 def _smooth_l1(difference: Any) -> Any:
-    """(..., 4) -> (...): arXiv 1504.08083, equation 3."""
+    """Returns the loss of arXiv 1504.08083, equation 3: (..., 4) -> (...)."""
     size = ops.abs(difference)
     return ops.sum(ops.where(size < 1, 0.5 * size**2, size - 0.5), axis=-1)

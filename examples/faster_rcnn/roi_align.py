@@ -10,20 +10,20 @@ SAMPLES = 2  # per cell and direction, averaged
 
 
 def roi_align(features: Any, boxes: Any, stride: int, size: int) -> Any:
-    """Features of each box, by bilinear interpolation at SAMPLES x SAMPLES points of every cell.
+    """Samples each box's features bilinearly at SAMPLES x SAMPLES points of every cell.
 
     Args:
         features: (N, H, W, C); the centre of pixel (i, j) lies at (i + 0.5, j + 0.5) * stride.
         boxes: (N, R, 4), y1, x1, y2, x2 in pixels of the image.
-        stride: Of the features.
+        stride: Pixels of the image between two positions of the features.
         size: Cells in each direction.
 
     Returns:
-        (N * R, size, size, C). Points off the map have the values of its border.
+        (N * R, size, size, C). Points outside the map have the values of its border.
     """
     number, rois = tf.shape(boxes)[0], tf.shape(boxes)[1]
-    # A border around the map: crop_and_resize has zeros outside, and samples lie up to half a
-    # pixel of the map beyond the outermost centres.
+    # A border around the map, because crop_and_resize has zeros outside, and samples lie up to half
+    # a pixel of the map beyond the outermost centres.
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     last = tf.cast(tf.shape(padded)[1:3] - 1, "float32")
 
