@@ -38,7 +38,7 @@ def assert_same_run(workdir: Path, reference: Path) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():  # weights, slots, metrics, rate, history, step
         np.testing.assert_array_equal(found[name], array, err_msg=name)
-    for name in ("history.csv", "recipe.json"):
+    for name in ("history.csv", "steps.csv", "recipe.json"):
         assert (workdir / name).read_text() == (reference / name).read_text()
     results = [json.loads((run / "result.json").read_text()) for run in (workdir, reference)]
     moments = [result.pop("finished") for result in results]
