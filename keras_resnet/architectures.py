@@ -111,10 +111,12 @@ class Architecture:
                 "blocks and filters need one number per stage, and at least one stage; "
                 f"given blocks={self.blocks}, filters={self.filters}."
             )
-        if self.stem_filters is not None and not is_positive_integer(self.stem_filters):
-            raise ValueError(
-                f"stem_filters takes a positive integer or None; given {self.stem_filters!r}."
-            )
+        if self.stem_filters is not None:
+            if not is_positive_integer(self.stem_filters):
+                raise ValueError(
+                    f"stem_filters takes a positive integer or None; given {self.stem_filters!r}."
+                )
+            object.__setattr__(self, "stem_filters", int(self.stem_filters))
         _require_one_of("version", self.version, VERSIONS)
         if self.version == "v1.5" and self.block != "bottleneck":
             raise ValueError(

@@ -107,7 +107,9 @@ def _named(model: Any, name: str) -> tuple[Any, str | None]:
     """
     target = data_format = None
     for node in graph.nodes(model):
-        if target is None or data_format is None:
+        # Zero padding may be option A's, which pads channels as another axis.
+        padding = isinstance(node.operation, keras.layers.ZeroPadding2D)
+        if not padding and (target is None or data_format is None):
             data_format = getattr(node.operation, "data_format", data_format)
         if target is None and node.operation.name == name and len(node.outputs[0].shape) == 4:
             target = node.operation

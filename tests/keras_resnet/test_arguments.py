@@ -136,9 +136,10 @@ def test_sizes_of_every_kind_of_whole_number(shape):
 
 def test_architectures_take_numpys_whole_numbers():
     blocks, filters = np.array([1, 1]), np.array([4, 6])
-    own = Architecture("tiny", "cifar", "basic", tuple(blocks), tuple(filters), "B", stem_filters=4)
+    fields = ("tiny", "cifar", "basic", tuple(blocks), tuple(filters), "B")
+    own = Architecture(*fields, stem_filters=np.int32(4))
     assert own == TINY
-    assert {type(number) for number in (*own.blocks, *own.filters)} == {int}
+    assert {type(n) for n in (*own.blocks, *own.filters, own.stem_filters)} == {int}
     assert keras_resnet.cifar_architecture(np.int64(20)) == keras_resnet.ARCHITECTURES["resnet20"]
 
 

@@ -41,6 +41,15 @@ def test_of_an_earlier_layer_it_agrees_with_finite_differences() -> None:
     np.testing.assert_allclose(found, expected / expected.max(), atol=0.03)
 
 
+@pytest.mark.parametrize("layer", ["0_pool", "0_pad", "add", "out"])
+def test_option_as_padding_does_not_hide_where_channels_are(layer) -> None:
+    """It pads channels as if they were an axis of the other data format."""
+    model = keras_resnet.CifarResNet(8, input_shape=(16, 12, 3))
+    images = np.random.default_rng(0).normal(size=(2, 16, 12, 3)).astype("float32")
+    maps, _ = analysis.grad_cam(model, images, layer=f"conv3_block1_{layer}")
+    assert maps.shape == (2, 8, 6)
+
+
 def test_it_names_what_it_cannot_look_at() -> None:
     with pytest.raises(ValueError, match="no layer 'conv9'"):
         analysis.grad_cam(net(), pixels(1), layer="conv9")
