@@ -27,7 +27,7 @@ sys.exit(main(sys.argv[1:]))
 # Every worker predicts the same five rows, which two workers cannot divide evenly.
 PREDICT = """
 import sys, keras, numpy as np
-from training import distribution
+from training.trainer.backends import distribution
 strategy = distribution.choose("multi_worker")
 keras.utils.set_random_seed(0)
 with strategy.scope():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import os
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
+from training.data.shares import WHOLE, Share
 
 PEERS = "training.benchmarks.peers"
 PILLOW = 1.0  # at least so many times its speed
@@ -27,6 +29,12 @@ DRAWN = 16  # pictures, 384 x 576, where no folder is given
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input")
     group.add_argument("--images", type=Path, help="folder of JPEG photographs (default: drawn)")
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="also measure N processes that share every batch, each on a core of its own",
+    )
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:
@@ -49,6 +57,7 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
         {"batch": CIFAR_BATCH, "batches": CIFAR_BATCHES},
     )
     return [
+        *_of_workers(options.workers, given),
         Comparison(
             "Photographs to random crops of 224 pixels",
             "images/s",
@@ -64,13 +73,34 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
     ]
 
 
+def _of_workers(workers: int | None, given: dict[str, Any]) -> list[Comparison]:
+    """One process on one core against several, of which each decodes its share."""
+    if workers is None:
+        return []
+    cores = len(os.sched_getaffinity(0))
+    if not 2 <= workers <= cores:
+        raise ValueError(
+            f"--workers takes 2 to {cores}, a processor core for each; given {workers}."
+        )
+    title = "Photographs to random crops, a core for each process"
+    contenders = tuple(
+        Contender(
+            f"{number} process{'es' if number > 1 else ''}",
+            "training.benchmarks.data_workers:photographs",
+            {**given, "workers": number},
+        )
+        for number in (1, workers)
+    )
+    return [Comparison(title, "images/s", contenders, ())]
+
+
 def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:
     """Measures the images per second of the training stream."""
     return _drawing(training_stream(folder, batch), batch, batches)
 
 
-def training_stream(folder: str, batch: int) -> Iterable[Any]:
-    """Returns the stream of (images, labels) with the augmentation of section 3.4."""
+def training_stream(folder: str, batch: int, share: Share = WHOLE) -> Iterable[Any]:
+    """Returns batches of (images, labels), with section 3.4's augmentation."""
     from training.data import pixel_mean
     from training.data.batches import train_batches
     from training.data.draws import Draws
@@ -79,7 +109,8 @@ def training_stream(folder: str, batch: int) -> Iterable[Any]:
     paths = files(folder)
     split = FileSplit(paths, np.zeros(len(paths), np.int32))
     mean = pixel_mean.pixel_mean(split)
-    return train_batches(split, Draws(split.examples, batch, "imagenet", seed=0), mean=mean)
+    draws = Draws(split.examples, batch, "imagenet", seed=0)
+    return train_batches(split, draws, mean=mean, share=share)
 
 
 def small_images(batch: int, batches: int) -> Callable[[], float]:

@@ -19,21 +19,22 @@ class Share:
         """Returns the images that each of the process's replicas sees of each global batch.
 
         A batch of n images is cut into parts of ceil(n / total), in the order of the replicas, as
-        TensorFlow cuts it; the last part may be smaller.
+        TensorFlow cuts it; the last part may be smaller. Empty parts are left out.
 
         Args:
             examples: Number of images in all batches.
             batch_size: Images in a global batch; the last one may be smaller.
 
         Returns:
-            (batches * replicas, 2) int64: the number of the first image and that after the last.
+            (parts, 2) int64: the number of the first image and that after the last.
         """
         starts = np.arange(0, examples, batch_size)[:, np.newaxis]  # (batches, 1)
         counts = np.minimum(batch_size, examples - starts)
         part = -(-counts // self.total)
         replicas = np.arange(self.first, self.first + self.replicas + 1)
         edges = starts + np.minimum(part * replicas, counts)  # (batches, replicas + 1)
-        return np.stack((edges[:, :-1], edges[:, 1:]), axis=-1).reshape(-1, 2)
+        spans = np.stack((edges[:, :-1], edges[:, 1:]), axis=-1).reshape(-1, 2)
+        return spans[spans[:, 0] < spans[:, 1]]
 
 
 WHOLE = Share()

@@ -63,7 +63,8 @@ def recompute(model: keras.Model, batches: Iterable[Any]) -> int:
 def _forward_pass(model: keras.Model) -> Callable[[Any], object]:
     """Returns the forward pass in training mode."""
     if keras.backend.backend() != "tensorflow":
-        return lambda images: model(images, training=True)
+        # Photographs come as TensorFlow's tensors.
+        return lambda images: model(keras.ops.convert_to_tensor(images), training=True)
     import tensorflow as tf
 
     forward: Callable[[Any], object] = tf.function(

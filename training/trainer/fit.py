@@ -94,7 +94,8 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
     every: list[keras.callbacks.Callback] = [counter, rate, TerminateOnNaN(rate, saver)]
     if backend.chief:
         title = f"{run.job.network} on {run.job.dataset}"
-        every.append(TrainingProgress(counter, recipe.batch_size, title, run.evaluated_role))
+        role, wait = run.evaluated_role, backend.input_wait
+        every.append(TrainingProgress(counter, recipe.batch_size, title, role, wait))
     every += [history, *backend.callbacks(recipe, history), saver, stopping]
     if options.record_gradients:
         images, labels = probes.images(run.dataset.train, gradient_record.IMAGES, run.image_size)
@@ -106,12 +107,7 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
 
 def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks) -> None:
     backend, mean, size = run.backend, run.preprocessing.mean, run.image_size
-    validation = backend.evaluation_input(
-        run.evaluated,
-        backend.validation_batch_size(run.evaluated, run.recipe.batch_size),
-        size,
-        mean,
-    )
+    validation = backend.validation_input(run.evaluated, run.recipe.batch_size, size, mean)
     for epoch, epochs, steps in _stretches(callbacks.rate, phase.last):
         if callbacks.stopping.due:
             break

@@ -106,9 +106,8 @@ def evaluate(model: keras.Model, this: Run) -> dict[str, Any]:
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
     def error(split: Split) -> float:
-        images = this.backend.evaluation_input(split, this.recipe.batch_size, this.image_size)
-        accuracy = model.evaluate(images, return_dict=True, verbose=0)["accuracy"]
-        return float(100 * (1 - accuracy))
+        batch_size, size = this.recipe.batch_size, this.image_size
+        return 100 * (1 - this.backend.accuracy(model, split, batch_size, size))
 
     validation = this.dataset.validation
     return {

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from training.config.recipes import Recipe
+from training.data.input_wait import InputWait
 from training.data.splits import Split
 from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
@@ -25,6 +26,7 @@ class Backend(Protocol):
     chief: bool  # this process writes the run's files
     workers: int  # processes that train together
     replicas: int  # devices of all of them, among which every batch is divided
+    input_wait: InputWait  # of the training steps so far
     builds_metrics: bool  # Keras makes the metrics' variables ahead of the first step
 
     def check(self, job: Job) -> None:
@@ -65,10 +67,23 @@ class Backend(Protocol):
     ) -> tuple[Any, int]:
         """What `fit` takes, from the counter's step on, and the most steps of one call."""
 
+    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
+        """Returns what `fit` evaluates at every epoch's end: every image once.
+
+        Args:
+            split: The images.
+            at_most: Images in a batch, unless a smaller batch suits the devices better.
+            size: Side of the crops of photographs.
+            mean: Subtracted from the pixels.
+        """
+
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
     ) -> Any:
-        """What `evaluate` takes: every image once, in the split's order."""
+        """Returns batches of every image, in the split's order, for this process alone."""
 
-    def validation_batch_size(self, split: Split, at_most: int) -> int:
-        """Returns the batch size with which the model that trains is evaluated."""
+    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
+        """Returns the share of the split's images that a finished model answers right.
+
+        Of several processes all must call it, and each evaluates a part of the images.
+        """

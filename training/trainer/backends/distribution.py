@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_resnet.scan.scanned_blocks import StackedBatchNorm
 from keras_resnet.scan.visitor import batch_norms
+from training.data.shares import WHOLE, Share
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 LOOPS_CANNOT_SYNCHRONIZE = (
@@ -57,8 +58,15 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run's files: worker 0, or the only one there is."""
+    return worker(strategy) == 0
+
+
+def worker(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of this process among those that train together, from 0."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or resolver.task_id == 0
+    if resolver is None or not resolver.task_type:
+        return 0
+    return int(resolver.task_id)
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:
@@ -67,6 +75,43 @@ def workers(strategy: tf.distribute.Strategy) -> int:
     if resolver is None or not resolver.task_type:
         return 1
     return sum(map(len, resolver.cluster_spec().as_dict().values()))
+
+
+def distributed_input(
+    strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset]
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns what `fit` takes. Of several processes each reads and decodes its own share only.
+
+    `tf.data`'s own sharding would let each of them decode every global batch, and drop the rest.
+
+    Args:
+        strategy: What trains.
+        batches: From the share of a process to its dataset, which has a batch for each of the
+            process's replicas in turn.
+    """
+    if workers(strategy) == 1:
+        return batches(WHOLE)
+
+    def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        total = context.num_replicas_in_sync
+        replicas = total // context.num_input_pipelines
+        return batches(Share(context.input_pipeline_id * replicas, replicas, total))
+
+    return strategy.distribute_datasets_from_function(own)
+
+
+def sum_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
+    """Returns the sum of the values that all processes of the run call it with."""
+    if workers(strategy) == 1:
+        return value
+    replicas = strategy.num_replicas_in_sync // workers(strategy)
+
+    @tf.function
+    def total() -> tf.Tensor:
+        parts = strategy.run(lambda: tf.constant(value / replicas, tf.float64))
+        return strategy.reduce("SUM", parts, axis=None)
+
+    return float(total())
 
 
 class DistributedModel(keras.Model):

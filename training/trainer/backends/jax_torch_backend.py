@@ -18,6 +18,7 @@ from keras import ops
 from training.config.recipes import Recipe
 from training.data import array_files
 from training.data.draws import Draws
+from training.data.input_wait import InputWait
 from training.data.splits import ArraySplit, Split
 from training.trainer.backends import data_parallel
 from training.trainer.backends.data_parallel import DataParallel
@@ -59,6 +60,7 @@ class JaxTorchBackend:
                 f"{self.backend}."
             )
         self.devices = devices
+        self.input_wait = InputWait()
         self.replicas = devices.devices if devices else 1
         self.steps_per_call = steps_per_call or (STEPS_PER_CALL if self.accelerators() else 1)
 
@@ -130,7 +132,8 @@ class JaxTorchBackend:
 
             model.source = PhotographSource(draws, rate, most=1, at_once=1)
             first = rate.counter.step
-            return decoded_batches(split, draws, mean=mean, first_step=first, image_size=size), 1
+            batches = decoded_batches(split, draws, mean=mean, first_step=first, image_size=size)
+            return self.input_wait.timed(batches), 1
         # One by one while any step's error may end the warm-up.
         at_once = 1 if rate.controller.warming_up else self.steps_per_call
         images, labels = _on_device(split)
@@ -148,13 +151,17 @@ class JaxTorchBackend:
 
         return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
 
-    def validation_batch_size(self, split: Split, at_most: int) -> int:
+    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
         if self.devices:
-            return data_parallel.evaluation_batch_size(split.examples, at_most, self.replicas)
-        if not isinstance(split, ArraySplit):
-            return at_most
-        batches = -(-split.examples // EVALUATION_BATCH)
-        return -(-split.examples // batches)  # equal if possible: one program fits them all
+            at_most = data_parallel.evaluation_batch_size(split.examples, at_most, self.replicas)
+        elif isinstance(split, ArraySplit):
+            batches = -(-split.examples // EVALUATION_BATCH)
+            at_most = -(-split.examples // batches)  # equal if possible: one program fits them all
+        return self.evaluation_input(split, at_most, size, mean)
+
+    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
+        batches = self.evaluation_input(split, batch_size, size)
+        return float(model.evaluate(batches, return_dict=True, verbose=0)["accuracy"])
 
 
 class PlannedRate(LearningRateSetter):

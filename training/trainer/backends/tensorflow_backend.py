@@ -15,7 +15,9 @@ from training.common.errors import WorkerLostError
 from training.config.recipes import Recipe
 from training.data.batches import eval_batches, train_batches
 from training.data.draws import Draws
+from training.data.input_wait import InputWait
 from training.data.reading_errors import readable_errors
+from training.data.shares import Share
 from training.data.splits import Split
 from training.models import networks
 from training.models.fused_batch_norm import with_fused_batch_norm
@@ -43,6 +45,7 @@ class TensorFlowBackend:
         self.replicas = self.strategy.num_replicas_in_sync
         self.chief = distribution.is_chief(self.strategy)
         self.workers = distribution.workers(self.strategy)
+        self.input_wait = InputWait()
         with self.strategy.scope():
             self.builds_metrics = tf.distribute.has_strategy()
 
@@ -110,19 +113,40 @@ class TensorFlowBackend:
         size: int,
         rate: LearningRateSetter,
     ) -> tuple[Any, int]:
-        batches = train_batches(
-            split,
-            Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed),
-            mean=mean,
-            first_step=rate.counter.step,
-            image_size=size,
-        )
-        return batches, 1
+        recipe = job.recipe
+        draws = Draws(split.examples, recipe.batch_size, recipe.augmentation, job.seed)
+
+        def batches(share: Share) -> tf.data.Dataset:
+            first = rate.counter.step
+            return self.input_wait.timed(
+                train_batches(
+                    split, draws, mean=mean, first_step=first, image_size=size, share=share
+                )
+            )
+
+        return distribution.distributed_input(self.strategy, batches), 1
+
+    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
+        batch_size = distribution.evaluation_batch_size(split.examples, at_most, self.replicas)
+
+        def batches(share: Share) -> tf.data.Dataset:
+            return eval_batches(
+                split, batch_size=batch_size, mean=mean, image_size=size, share=share
+            )
+
+        return distribution.distributed_input(self.strategy, batches)
 
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
     ) -> Any:
         return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
 
-    def validation_batch_size(self, split: Split, at_most: int) -> int:
-        return distribution.evaluation_batch_size(split.examples, at_most, self.replicas)
+    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
+        share = Share(distribution.worker(self.strategy), 1, self.workers)
+        spans = share.spans(split.examples, batch_size)
+        own = int((spans[:, 1] - spans[:, 0]).sum())
+        right = 0.0
+        if own:
+            batches = eval_batches(split, batch_size=batch_size, image_size=size, share=share)
+            right = own * model.evaluate(batches, return_dict=True, verbose=0)["accuracy"]
+        return distribution.sum_over_workers(self.strategy, right) / split.examples

@@ -11,9 +11,12 @@ from typing import Any
 import keras
 
 from training.common.progress_bars import ProgressBar
+from training.data.input_wait import InputWait
 from training.trainer.callbacks.step_counter import StepCounter
 
 SECONDS_BEFORE_ESTIMATE = 5.0  # of steps, from which the time of all others is told
+# Shares of a step's time that it waits for its batch.
+WAIT_SHOWN, WAIT_WARNED = 0.05, 0.25
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -24,14 +27,19 @@ class TrainingProgress(keras.callbacks.Callback):
         batch_size: Images per step.
         title: What is trained on what.
         role: `validation` or `test`: the images that an epoch's end is evaluated on.
+        input_wait: How long the steps have waited for their batches.
     """
 
-    def __init__(self, counter: StepCounter, batch_size: int, title: str, role: str) -> None:
+    def __init__(
+        self, counter: StepCounter, batch_size: int, title: str, role: str, input_wait: InputWait
+    ) -> None:
         super().__init__()
         self.counter = counter
         self.batch_size = batch_size
         self.title = title
         self.role = role
+        self.input_wait = input_wait
+        self.waited_before = 0.0  # seconds, before the steps that are timed
         self.bar = ProgressBar(title, counter.total_steps)
         self.announced = False
         self.began = math.nan
@@ -46,10 +54,21 @@ class TrainingProgress(keras.callbacks.Callback):
         self.bar.__exit__()
 
     def speed(self) -> str:
-        """`1,234 images/s, ` over the steps so far; nothing as long as none was timed."""
+        """Returns `1,234 images/s, ` over the timed steps; nothing as long as there are none.
+
+        `input 0.12 s a step, ` follows where the steps wait for their batches.
+        """
         if not self.steps:
             return ""
-        return f"{self.steps * self.batch_size / max(self.seconds, 1e-9):,.0f} images/s, "
+        rate = f"{self.steps * self.batch_size / max(self.seconds, 1e-9):,.0f} images/s, "
+        if self.waiting() < WAIT_SHOWN:
+            return rate
+        return f"{rate}input {self.waiting() * self.seconds / self.steps:.2g} s a step, "
+
+    def waiting(self) -> float:
+        """Returns the share of the timed steps' time in which they waited for their batches."""
+        waited = self.input_wait.seconds - self.waited_before
+        return min(1.0, waited / max(self.seconds, 1e-9))
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.began = time.monotonic()
@@ -58,6 +77,7 @@ class TrainingProgress(keras.callbacks.Callback):
         logs = logs or {}
         if self.compiled is not self.model.optimizer:  # `fit` traced and compiled in this call
             self.compiled, self.steps, self.seconds = self.model.optimizer, 0, 0.0
+            self.waited_before = self.input_wait.seconds
         else:
             self.seconds += time.monotonic() - self.began
             self.steps += self.counter.taken
@@ -76,6 +96,12 @@ class TrainingProgress(keras.callbacks.Callback):
             self.bar.print(
                 f"{self.title}: {self.seconds / self.steps:.3g} s a step; about "
                 f"{timedelta(seconds=round(left))} left, evaluations apart"
+            )
+        if self.waiting() > WAIT_WARNED:
+            self.bar.print(
+                f"{self.title}: the steps wait for their images {self.waiting():.0%} of the time; "
+                "docs/distributed.md says how many processor cores a device needs, and what to do "
+                "with fewer"
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

@@ -1,0 +1,121 @@
+"""One run of photographs on TensorFlow, JAX and PyTorch, on one device and on two."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from launch import CHECKOUT, last_checkpoint
+from PIL import Image
+
+from training.config import recipes
+from training.config.jobs import Job
+from training.trainer.train import Options, train
+
+RECIPE = (
+    "iterations=10",  # 31 images to train on: seven steps in the first epoch
+    "batch_size=4",
+    "schedule=constant",
+    "learning_rate=0.005",  # a net at its start multiplies the last digits' differences
+)
+
+
+@pytest.fixture(scope="module")
+def folder(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 small photographs in three classes."""
+    directory = tmp_path_factory.mktemp("photographs")
+    for number, path in enumerate(photographs[:36]):
+        picture = Image.open(path).convert("RGB")
+        picture.thumbnail((80, 80))
+        (directory / f"class{number % 3}").mkdir(exist_ok=True)
+        picture.save(directory / f"class{number % 3}" / f"{path.stem}.jpg")
+    return directory
+
+
+def job(folder: Path) -> Job:
+    recipe = recipes.override(recipes.RECIPES["imagenet"], RECIPE)
+    return Job("resnet8", "folder", recipe, seed=2, data_dir=str(folder))
+
+
+@pytest.fixture(scope="module")
+def begun(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that paused on TensorFlow after its first epoch."""
+    workdir = tmp_path_factory.mktemp("run") / "begun"
+    train(job(folder), workdir, options=Options(pause_after=1))
+    assert last_checkpoint(workdir)["file"] == "step-000000007.npz"
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(folder: Path, begun: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The last checkpoint of the run, ended on TensorFlow."""
+    workdir = shutil.copytree(begun, tmp_path_factory.mktemp("tensorflow") / "run")
+    train(job(folder), workdir)
+    return last_checkpoint(workdir)
+
+
+def continued(folder: Path, workdir: Path, backend: str, *more: str, devices: int = 1) -> str:
+    """Ends the run in `workdir` on a backend, by the command line; returns what it printed."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    command = [sys.executable, "-m", "training", "train", "--network=resnet8", "--dataset=folder"]
+    command += [f"--data-dir={folder}", "--recipe=imagenet", "--seed=2", f"--workdir={workdir}"]
+    command += [f"--set={assignment}" for assignment in RECIPE]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT)}
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    ended = subprocess.run(
+        [*command, "--checkpoint-steps=1", *more],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def assert_close(found: dict, expected: dict) -> None:
+    assert found["file"] == expected["file"] == "step-000000010.npz"
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        if name.startswith(("weights/", "optimizer/")):
+            # float32 sums in another order; the moving variances are some 1e4, hence rtol
+            np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_a_run_continues_on_jax_and_is_resumed_there_bit_for_bit(
+    folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
+) -> None:
+    workdir = shutil.copytree(begun, tmp_path / "run")
+    assert "resumed at step 7" in continued(folder, workdir, "jax", "--deterministic")
+    whole = last_checkpoint(workdir)
+    assert_close(whole, on_tensorflow)
+    # As if it had been killed after step 9.
+    (workdir / "checkpoints" / "step-000000010.npz").unlink()
+    assert "resumed at step 9" in continued(folder, workdir, "jax", "--deterministic")
+    for name, array in last_checkpoint(workdir).items():
+        np.testing.assert_array_equal(array, whole[name], err_msg=name)
+
+
+def test_a_run_continues_on_two_devices_on_jax(
+    folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
+) -> None:
+    workdir = shutil.copytree(begun, tmp_path / "run")
+    continued(folder, workdir, "jax", "--strategy=mirrored", devices=2)
+    assert_close(last_checkpoint(workdir), on_tensorflow)
+
+
+def test_a_run_continues_on_pytorch(
+    folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
+) -> None:
+    workdir = shutil.copytree(begun, tmp_path / "run")
+    continued(folder, workdir, "torch")
+    assert_close(last_checkpoint(workdir), on_tensorflow)
