@@ -109,7 +109,8 @@ def run(options: argparse.Namespace) -> None:
     if written:
         print(f"{options.csv}: {len(written.done):,} images, {failed:,} of them without an answer")
     if failed:
-        raise OSError(f"{failed:,} files could not be read; they are named above or in the CSV.")
+        where = f"the column error of {options.csv}" if written else "the lines above"
+        raise OSError(f"Not every file could be read: {failed:,} could not. See {where}.")
 
 
 def _write(batch: Sequence[Prediction], file: PredictionFile | None, as_json: bool) -> None:

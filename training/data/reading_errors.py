@@ -42,4 +42,5 @@ def one_line(error: tf.errors.OpError) -> str:
     if found := ASSERTION.search(message):
         return found[1].rstrip(".")
     message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0])
+    message = message.split("<stack traces unavailable>")[-1]
     return message.split("[Op:")[0].strip().rstrip(".")

@@ -89,7 +89,7 @@ def test_a_broken_file_is_named_and_the_others_are_answered(
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 6
     assert "2.png" not in printed.out
-    for words in ("2.png: cannot be read", "absent.png: cannot be read", "2 files"):
+    for words in ("2.png: cannot be read", "absent.png: cannot be read", "2 could not"):
         assert words in printed.err
     assert "{{" not in printed.err
 
