@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         help="its training images calibrate int8, its test images measure every format's error",
     )
+    shared.add_split(parser)
     parser.add_argument("--top", type=int, default=5, help="classes that `classify` names")
 
 
@@ -57,9 +58,12 @@ def run(options: argparse.Namespace) -> None:
     extras = None
     if options.formats:
         from training.export import other_runtimes
+        from training.models.model_files import with_classes
 
         other_runtimes.require(options.formats)
-        dataset = shared.load_dataset(options) if options.dataset else None
+        dataset = None
+        if options.dataset:
+            dataset = with_classes(shared.load_dataset(options), trained.labels)
         extras = functools.partial(
             other_runtimes.write,
             formats=options.formats,

@@ -72,7 +72,7 @@ def _errors(facts: Mapping[str, Any]) -> Iterator[str]:
     if published:
         yield (
             f"- Published top-1 error {published['top1']:.2f} %, top-5 {published['top5']:.2f} % "
-            f"({facts['weights']['origin']['protocol']})."
+            f"({published['protocol']})."
         )
     elif measured.get("test_error") is not None:
         yield (

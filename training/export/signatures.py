@@ -13,7 +13,6 @@ from training.data.resizing import Resizing
 from training.export.inference_network import Classifier
 
 ENCODED = tf.TensorSpec((None,), tf.string, "image_bytes")
-KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 class Signatures(tf.Module):
@@ -132,7 +131,7 @@ class ImageInput:
 
         def scaled() -> tf.Tensor:
             window = self._resizing.window(tf.shape(pixels)[1:])
-            kernel = KERNELS[self._resizing.method]
+            kernel = self._resizing.kernel
             return self._each(lambda image: augment.cut(image, window, size, kernel), pixels)
 
         if self._resizing.shorter_side != size:
@@ -153,7 +152,7 @@ class ImageInput:
                 self._resizing.window,
                 self._resizing.crop,
                 channels=self.channels,
-                kernel=KERNELS[self._resizing.method],
+                kernel=self._resizing.kernel,
             )
 
         return self._each(one_image, encoded)

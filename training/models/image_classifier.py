@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+import keras_resnet
 from keras_resnet import architectures
-from keras_resnet.preprocessing import CONVENTIONS
 from training.models.functional import applied, functional_view, last_operations
 
 logger = logging.getLogger(__name__)
@@ -39,26 +39,13 @@ def image_classifier(
     (_, height, width, channels), dtype = graph.input.shape, graph.input.dtype
     if convention or keras.backend.is_int_dtype(dtype) or (height, width) != (size, size):
         pixels = keras.Input((size, size, channels), name="pixels")
-        x = preprocessed(pixels, convention) if convention else pixels
+        x = pixels
+        if convention:
+            x = keras_resnet.preprocess_input(x, convention, data_format="channels_last")
         if keras.backend.is_int_dtype(dtype):
             x = keras.ops.cast(keras.ops.round(x), dtype)
         graph = keras.Model(pixels, applied(graph, x), name=graph.name)
     return _with_probabilities(graph)
-
-
-def preprocessed(pixels: Any, convention: str) -> Any:
-    """`keras_resnet.preprocess_input` in layers that every converter knows."""
-    row = CONVENTIONS[convention]
-    if row.order == "BGR":
-        pixels = pixels[..., ::-1]
-    mean, std = row.means * row.scale, np.array(row.std) * row.scale
-    by_pixel = mean.shape[:2] != (1, 1)
-    return keras.layers.Normalization(
-        axis=(1, 2, 3) if by_pixel else -1,
-        mean=mean if by_pixel else mean.reshape(-1),
-        variance=np.broadcast_to(std**2, mean.shape) if by_pixel else std**2,
-        name="normalization",
-    )(pixels)
 
 
 def _image_size(graph: keras.Model, asked: int | None) -> int:

@@ -18,7 +18,7 @@ from training.common.files import sha256
 from training.config.catalogue import PHOTOGRAPHS
 from training.data import augmentation as augment
 from training.data.resizing import Resizing
-from training.models.image_classifier import image_classifier, preprocessed
+from training.models.image_classifier import image_classifier
 
 logger = logging.getLogger(__name__)
 
@@ -121,13 +121,13 @@ def from_weights(
     labels: Sequence[str] | None = None,
     convention: str | None = None,
 ) -> TrainedModel:
-    """A network of the table with published weights, or with those of a file.
+    """A network of `keras_resnet` with published weights, or with those of a file.
 
     Args:
         network: `"resnet50"` and so on.
         source: A name of `keras_resnet.weights.list_published(network)`, or a weights file.
         labels: The classes' names. Default: ImageNet's WordNet ids, or numbers.
-        convention: What the weights of a file need of their input; a row says so itself.
+        convention: What the weights of a file need of their input; published weights say so.
 
     Raises:
         ValueError: If the weights do not fit, or the convention is missing.
@@ -141,7 +141,8 @@ def from_weights(
         convention, resizing = row.preprocessing, protocol_resizing(row.origin.protocol)
         path = Path(weights.fetch(row))
         published: dict[str, Any] = {"row": row.name, **asdict(row)}
-        published["published_error"] = {"top1": row.top1, "top5": row.top5}
+        measured = {"top1": row.top1, "top5": row.top5, "protocol": str(row.origin.protocol)}
+        published["published_error"] = measured
         labels = labels or CLASS_NAMES.get(row.origin.data_set)
     else:
         if convention is None:
@@ -159,7 +160,7 @@ def from_weights(
     model = keras_resnet.ResNet(
         architecture,
         weights=source,
-        input_tensor=preprocessed(pixels, convention),
+        input_tensor=keras_resnet.preprocess_input(pixels, convention, "channels_last"),
         classes=None if labels is None else len(labels),
     )
     facts = {
@@ -176,7 +177,7 @@ def protocol_resizing(protocol: weights.CropProtocol) -> Resizing:
 
 
 def read_labels(path: Path) -> list[str]:
-    """One class name per line."""
+    """The class names in a file, one per line."""
     return path.read_text(encoding="utf-8").splitlines()
 
 

@@ -18,6 +18,11 @@ PIXELS = RNG.uniform(0, 255, (2, 32, 32, 3)).astype("f4")
 TINY = Architecture("tiny", "cifar", "basic", (1, 1, 1), (4, 4, 6), "B")
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
 def backbone(**options):
     """A residual network without its top whose batch norms have seen something."""
     base = keras_resnet.ResNet(TINY, weights=None, include_top=False, **options)

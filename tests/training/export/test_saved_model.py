@@ -285,7 +285,11 @@ def test_outputs_that_are_no_probabilities_are_refused(tmp_path):
         (["--network", "resnet50"], 2, "--network and --weights go together"),
         (["--model", "absent.keras"], 1, "There is no model file absent.keras"),
         (["--model", "x.keras", "--images", "absent"], 1, "There is no folder absent"),
-        (["--model", "x.keras", "--image-size", "0"], 2, "--image-size is a number of pixels"),
+        (
+            ["--network", "resnet50", "--weights", "imagenet", "--image-size", "64"],
+            2,
+            "--image-size is for --model",
+        ),
     ],
 )
 def test_the_command_says_what_is_missing(arguments, code, message, capsys):
