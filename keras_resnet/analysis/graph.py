@@ -107,7 +107,8 @@ def run(
 
     given = keras.tree.flatten(images)
     if not isinstance(given[0], keras.KerasTensor):
-        given = keras.tree.flatten(graph._standardize_inputs(images))
+        named = keras.tree.pack_sequence_as(graph.input, given)  # a model may take a dict
+        given = keras.tree.flatten(graph._standardize_inputs(named))
     inputs = [
         tap(x._keras_history.operation, (), tensor)
         for x, tensor in zip(graph.inputs, given, strict=True)
@@ -133,8 +134,8 @@ def images_of(model: Any, images: Any) -> Any:
     inputs = functional(model).inputs
     if len(inputs) != 1:
         raise ValueError(
-            f"{model.name} takes {len(inputs)} tensors; only models of one, the images, can be "
-            "looked into."
+            f"{model.name} takes {len(inputs)} tensors; the analysis needs a model that takes the "
+            "images alone."
         )
     return keras.ops.convert_to_tensor(images, inputs[0].dtype)
 
@@ -166,6 +167,11 @@ def path_to_classifier(model: Any) -> list[Step]:
             f"{model.name} does not end in a dense classifier but in {last.name} "
             f"({type(last).__name__}): build it with include_top=True, or end it in a keras Dense "
             "layer."
+        )
+    if len(node.input_tensors[0].shape) != 2:
+        raise ValueError(
+            f"{model.name} classifies every position of a map: {last.name} takes "
+            f"{node.input_tensors[0].shape}, and not one vector for each image."
         )
     return [Step(graph, last)]
 

@@ -56,7 +56,9 @@ def layer_responses(
 
     def tap(operation: Any, inputs: tuple[Any, ...], outputs: Any) -> Any:
         if id(operation) in coming:
-            name = next(coming[id(operation)])
+            name = next(coming[id(operation)], None)
+            if name is None:
+                raise ValueError(f"{model.name} applies {operation.name} more than once.")
             moments[name] = _merged(moments[name], keras.ops.convert_to_numpy(outputs))
         return outputs
 
@@ -75,11 +77,11 @@ def _responding(model: Any) -> Iterator[tuple[int, str]]:
     """
     calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}
-    made: dict[int, list[Any]] = {}  # by an operation's id: its outputs
+    made: dict[int, Any] = {}  # by an operation's id: its output
     for node in calls:
         for x in node.input_tensors:
             users.setdefault(id(x), []).append(node.operation)
-        made.setdefault(id(node.operation), []).append(node.outputs[0])
+        made[id(node.operation)] = node.outputs[0]
     for layer in model.layers:
         if graph.is_graph(layer):
             yield from _responding(graph.functional(layer))
@@ -94,9 +96,7 @@ def _responding(model: Any) -> Iterator[tuple[int, str]]:
                     f"{layer.name} has the activation {layer.activation.__name__!r} inside, so that"
                     " its response before the non-linearity cannot be had."
                 )
-            if len(made[id(layer)]) > 1:
-                raise ValueError(f"{model.name} applies {layer.name} more than once.")
-            behind = users.get(id(made[id(layer)][0]), [])
+            behind = users.get(id(made[id(layer)]), [])
             normed = len(behind) == 1 and isinstance(behind[0], layers.BatchNormalization)
             yield id(behind[0] if normed else layer), layer.name
         elif any(_is_3x3(inner) for inner in graph.layers_inside(layer)):

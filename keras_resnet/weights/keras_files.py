@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.weights.errors import UnsuitableFileError
-from keras_resnet.weights.names import OURS
+from keras_resnet.weights.names import LAYERS
 
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # Float numbers hardly compress; a member that claims more than this is a zip bomb.
@@ -113,7 +113,7 @@ def _read_hdf5(content: bytes) -> dict[str, np.ndarray]:
             for name, dataset in variables.items():
                 key = f"{layer}/{name}"
                 if key in arrays:
-                    if OURS.fullmatch(layer) is None:
+                    if LAYERS.fullmatch(layer) is None:
                         continue
                     raise UnsuitableFileError(
                         f"it holds several networks: the array {key!r} occurs twice"
@@ -126,7 +126,7 @@ def _read_hdf5(content: bytes) -> dict[str, np.ndarray]:
                     raise ValueError(f"{key!r}, shape {dataset.shape}, is larger than the file")
                 if dataset.dtype.kind in "fiub":
                     arrays[key] = np.asarray(dataset)
-                elif OURS.fullmatch(layer):
+                elif LAYERS.fullmatch(layer):
                     raise UnsuitableFileError(
                         f"the array {key!r} is of type {dataset.dtype}, which is not read"
                     )
@@ -215,7 +215,7 @@ def _variables(layer: str | None, count: int) -> tuple[str, ...]:
     """The names of a layer's variables, of which files have only the order."""
     if count in VARIABLES:
         return VARIABLES[count]
-    if layer is not None and OURS.fullmatch(layer):
+    if layer is not None and LAYERS.fullmatch(layer):
         raise UnsuitableFileError(
             f"its layer {layer!r} has {count} arrays; that of a ResNet has 1, 2 or 4"
         )

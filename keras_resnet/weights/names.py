@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from keras_resnet.weights.errors import UnsuitableFileError
 
 TOP = "predictions"
-OURS = re.compile(rf"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|{TOP}")
+LAYERS = re.compile(rf"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|{TOP}")
 SCANNED = re.compile(r"conv\d+_(?:blocks|units)\d+to\d+")
 # Layers of networks that share most of a ResNet's names: those with pre-activation, for example,
 # or with the scales of Caffe's batch norm in layers of their own.
@@ -28,7 +28,7 @@ OLD_KERAS_BRANCHES = {"1": 0, "2a": 1, "2b": 2, "2c": 3}
 TORCH_FIRST = "layer1.0.conv1.weight"  # every ResNet has it; what precedes it precedes every name
 # PyTorch's names, as torchvision, timm and the usual CIFAR-10 code have them.
 TORCH_LAYERS = (
-    # theirs                                            ours
+    # PyTorch's                                         this package's
     (r"conv1",                                          r"conv1_conv"),
     (r"bn1",                                            r"conv1_bn"),
     (r"layer(\d+)\.(\d+)\.(conv|bn)(\d)",               r"conv{stage}_block{block}_\4_\3"),
@@ -57,20 +57,20 @@ def some(names: Iterable[str], most: int = 8) -> str:
 
 
 def old_keras_layers(layers: Sequence[str]) -> dict[str, str]:
-    """Our names of the layers of a file that an older Keras wrote, by their names there.
+    """This package's names of the layers of an older Keras file, by their names in the file.
 
     A file of today's names has at most its top called otherwise.
     """
-    found = {layer: ours for layer in layers if (ours := _old_keras_layer(layer))}
+    found = {layer: name for layer in layers if (name := _old_keras_layer(layer))}
     if found:
-        found |= {layer: ours for layer, ours in OLD_KERAS_STEM.items() if layer in layers}
+        found |= {layer: name for layer, name in OLD_KERAS_STEM.items() if layer in layers}
     if TOP not in layers:
         found |= {layer: TOP for layer in OLD_KERAS_TOPS if layer in layers}
     return found
 
 
 def _old_keras_layer(name: str) -> str | None:
-    """Our name of a layer within a block: `res3b_branch2a` -> `conv3_block2_1_conv`."""
+    """This package's name of a layer in a block: `res3b_branch2a` -> `conv3_block2_1_conv`."""
     match = OLD_KERAS_LAYER.fullmatch(name)
     if match is None:
         return None
@@ -101,19 +101,19 @@ def torch_prefix(names: Iterable[str]) -> str:
 
 
 def torch_layer(name: str) -> str | None:
-    """Our name of PyTorch's layer: `layer1.0.conv2` -> `conv2_block1_2_conv`."""
-    for theirs, ours in TORCH_LAYERS:
-        match = re.fullmatch(theirs, name)
+    """This package's name of PyTorch's layer: `layer1.0.conv2` -> `conv2_block1_2_conv`."""
+    for pattern, here in TORCH_LAYERS:
+        match = re.fullmatch(pattern, name)
         if match and len(match.groups()) < 2:
-            return ours
+            return here
         if match:  # stages are counted from conv2_x, blocks from 1
             stage, block = int(match[1]) + 1, int(match[2]) + 1
-            return match.expand(ours.format(stage=stage, block=block))
+            return match.expand(here.format(stage=stage, block=block))
     return None
 
 
 def torchvision_layer(name: str) -> str:
-    """torchvision's name of our layer: `conv2_block1_2_conv` -> `layer1.0.conv2`."""
+    """torchvision's name of a layer: `conv2_block1_2_conv` -> `layer1.0.conv2`."""
     if name == TOP:
         return "fc"
     match = re.fullmatch(r"conv(\d+)_block(\d+)_(\d+)_(conv|bn)", name)

@@ -1,4 +1,4 @@
-"""Conversion between the arrays of other checkpoints and arrays by our names and shapes.
+"""Conversion between the arrays of other checkpoints and arrays by this package's names.
 
 Arrays are named `{"conv2_block1_1_conv/kernel": (kh, kw, in, out), ...}`. Arrays of layers that a
 ResNet does not have, such as a user's own top, keep their names; `transfer.assign` leaves them out
@@ -18,9 +18,9 @@ from keras_resnet import blocks
 from keras_resnet.scan.visitor import walk
 from keras_resnet.weights.errors import UnsuitableFileError
 from keras_resnet.weights.names import (
+    LAYERS,
     OTHER_NETWORKS,
     OTHER_TORCH_NETWORKS,
-    OURS,
     SCANNED,
     TOP,
     TORCH_UNUSED,
@@ -33,14 +33,14 @@ from keras_resnet.weights.names import (
 from keras_resnet.weights.transfer import arrays_of
 
 V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
-METADATA_VERSION = "keras_resnet.version"  # in the header of our .safetensors files
+METADATA_VERSION = "keras_resnet.version"  # in the header of .safetensors files written here
 
 KERAS_APPLICATIONS_EPSILON = 1.001e-5  # of its batch norms, in keras.applications' resnet.py
 OLD_KERAS_EPSILON = 1e-3  # Keras's default, which keras-applications' resnet50.py kept
 
 
 def from_torch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A PyTorch state dict's arrays by our names, kernels in Keras's order.
+    """A PyTorch state dict's arrays by this package's names, kernels in Keras's order.
 
     Takes the layout of torchvision and timm (`layer1.0.downsample.0`, `fc`) and that of CIFAR-10
     code (`layer1.0.shortcut.0`, `linear`), behind any prefix such as `module.`, `_orig_mod.`,
@@ -56,10 +56,10 @@ def from_torch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         layer, _, variable = name.rpartition(".")
         if variable == TORCH_UNUSED:
             continue
-        ours = torch_layer(layer) if full_name.startswith(prefix) else None
-        variables = TORCH_VARIABLES["bn" if ours and ours.endswith("_bn") else "kernel"]
-        if ours is not None and variable in variables:
-            key, array = f"{ours}/{variables[variable]}", _swap_kernel_axes(array, to_torch=False)
+        place = torch_layer(layer) if full_name.startswith(prefix) else None
+        variables = TORCH_VARIABLES["bn" if place and place.endswith("_bn") else "kernel"]
+        if place is not None and variable in variables:
+            key, array = f"{place}/{variables[variable]}", _swap_kernel_axes(array, to_torch=False)
         elif full_name.startswith(prefix) and OTHER_TORCH_NETWORKS.fullmatch(name):
             raise UnsuitableFileError(f"the array {full_name!r} has no place in a ResNet")
         else:
@@ -81,9 +81,9 @@ def to_torchvision(model: keras.Model) -> dict[str, np.ndarray]:
     for key, array in arrays_of(model).items():
         layer, _, name = key.partition("/")
         kind = "bn" if layer.endswith("_bn") else "kernel"
-        theirs = {ours: torch for torch, ours in TORCH_VARIABLES[kind].items()}[name]
+        variable = {here: torch for torch, here in TORCH_VARIABLES[kind].items()}[name]
         place = torchvision_layer(layer)
-        torch_arrays[f"{place}.{theirs}"] = _swap_kernel_axes(array, to_torch=True)
+        torch_arrays[f"{place}.{variable}"] = _swap_kernel_axes(array, to_torch=True)
         if name == "moving_variance":
             torch_arrays[f"{place}.{TORCH_UNUSED}"] = np.array(0, np.int64)
     return torch_arrays
@@ -118,7 +118,7 @@ def version(model: keras.Model) -> str:
 
 
 def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A Keras file's arrays by our names, biases folded away.
+    """A Keras file's arrays by this package's names, biases folded away.
 
     Takes this package's files, keras.applications' and those of older Keras, whose layers have
     other names. Where convolutions have biases, batch norms have another epsilon too: subtracting
@@ -141,7 +141,7 @@ def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def from_keras_applications(
     arrays: Mapping[str, np.ndarray], blocks_per_stage: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """The arrays of a file that keras.applications published, by our names, biases folded away.
+    """A published file's arrays by this package's names, biases folded away.
 
     keras.applications itself goes by the order of the layers, whatever the file calls them; so
     does this function where the names say nothing.
@@ -154,7 +154,7 @@ def from_keras_applications(
         ValueError: If the arrays are not those of such a net.
     """
     layers = list(dict.fromkeys(key.partition("/")[0] for key in arrays))
-    if any(OURS.fullmatch(layer) for layer in layers) or old_keras_layers(layers):
+    if any(LAYERS.fullmatch(layer) for layer in layers) or old_keras_layers(layers):
         return from_keras(arrays)
     expected = list(_keras_applications_order(blocks_per_stage))
     if len(layers) not in (len(expected), len(expected) - 1):
@@ -173,7 +173,7 @@ def _refuse_other_networks(layers: Sequence[str]) -> None:
                 "with scan=True, call its load_weights, and take the weights to another net with "
                 "keras_resnet.copy_weights"
             )
-        if OTHER_NETWORKS.fullmatch(layer) and not OURS.fullmatch(layer):
+        if OTHER_NETWORKS.fullmatch(layer) and not LAYERS.fullmatch(layer):
             raise UnsuitableFileError(f"its layer {layer!r} has no place in a ResNet")
 
 
@@ -227,7 +227,7 @@ def _fold_biases(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _is_convolutions_bias(key: str) -> bool:
     layer, _, name = key.partition("/")
-    return name == "bias" and layer.endswith("_conv") and OURS.fullmatch(layer) is not None
+    return name == "bias" and layer.endswith("_conv") and LAYERS.fullmatch(layer) is not None
 
 
 def _swap_kernel_axes(array: np.ndarray, to_torch: bool) -> np.ndarray:

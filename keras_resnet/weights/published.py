@@ -204,7 +204,7 @@ def of_network(name: str) -> tuple[PublishedWeights, ...]:
     return tuple(weights for weights in PUBLISHED_WEIGHTS if weights.network == name)
 
 
-def fetch(row: PublishedWeights, include_top: bool = True) -> str:
+def fetch(published: PublishedWeights, include_top: bool = True) -> str:
     """The path of published weights in this package or in Keras's cache, the hash checked.
 
     A file that is not there is fetched. It appears in the cache only when it is complete and its
@@ -213,10 +213,10 @@ def fetch(row: PublishedWeights, include_top: bool = True) -> str:
     Raises:
         OSError: If the file cannot be fetched, or is not the one published.
     """
-    file, expected = row.file, row.hash
-    if not include_top and row.file_without_top and row.hash_without_top:
-        file, expected = row.file_without_top, row.hash_without_top
-    if row.origin.url is None:
+    file, expected = published.file, published.hash
+    if not include_top and published.file_without_top and published.hash_without_top:
+        file, expected = published.file_without_top, published.hash_without_top
+    if published.origin.url is None:
         packaged = PRETRAINED / file
         if not packaged.is_file() or _hash(packaged, expected) != expected:
             raise OSError(f"{packaged} is missing or damaged: install this package again.")
@@ -225,7 +225,7 @@ def fetch(row: PublishedWeights, include_top: bool = True) -> str:
     target = folder / file
     if target.is_file() and _hash(target, expected) == expected:
         return str(target)
-    url = row.origin.url + file
+    url = published.origin.url + file
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as part:
         try:
@@ -234,8 +234,8 @@ def fetch(row: PublishedWeights, include_top: bool = True) -> str:
                 raise ValueError(f"its hash is {found}, not the published {expected}")
         except Exception as error:  # get_file raises bare Exceptions
             raise OSError(
-                f"The weights {row.name!r} of {row.network} could not be fetched from {url}: "
-                f"{error}. Fetch {file} by hand and put it at {target}."
+                f"The weights {published.name!r} of {published.network} could not be fetched from "
+                f"{url}: {error}. Fetch {file} by hand and put it at {target}."
             ) from error
         os.replace(path, target)
     return str(target)

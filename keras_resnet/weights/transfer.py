@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_resnet.scan.visitor import loops, walk
-from keras_resnet.weights.names import OURS, TOP, some
+from keras_resnet.weights.names import LAYERS, TOP, some
 
 LOGGER = logging.getLogger("keras_resnet")
 
@@ -70,7 +70,7 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
             then not changed.
     """
     shapes = {key: array.shape for key, array in arrays_of(model).items()}
-    fitting = {key: array for key, array in arrays.items() if OURS.fullmatch(_layer(key))}
+    fitting = {key: array for key, array in arrays.items() if LAYERS.fullmatch(_layer(key))}
     left_out = list(dict.fromkeys(_layer(key) for key in arrays if key not in fitting))
     has_top = shapes.keys() >= TOP_ARRAYS
     skips_top = has_top and _has_other_classes(fitting, shapes)
@@ -144,7 +144,7 @@ def _variables(model: keras.Model) -> dict[str, Any]:
     return {
         f"{layer.name}/{variable.name}": variable
         for layer in walk(model)
-        if OURS.fullmatch(layer.name)
+        if LAYERS.fullmatch(layer.name)
         for variable in layer.weights
     }
 

@@ -210,3 +210,10 @@ def test_what_cannot_be_looked_into_is_refused_for_the_true_reason() -> None:
     headless = keras.Model(whole.input, whole.get_layer("avg_pool").output)
     with pytest.raises(ValueError, match=r"not end in a dense .* but in avg_pool \(GlobalAverage"):
         analysis.features(headless, images)
+    maps = whole.get_layer("conv4_block1_out").output
+    everywhere = keras.Model(whole.input, layers.Dense(5)(maps))
+    with pytest.raises(ValueError, match=r"classifies every position .* takes \(None, 8, 8, 64\)"):
+        analysis.features(everywhere, images)
+    shared, twice = layers.Conv2D(3, 3, padding="same", name="shared"), keras.Input((32, 32, 3))
+    with pytest.raises(ValueError, match="applies shared more than once"):
+        analysis.layer_responses(keras.Model(twice, shared(shared(twice))), images)

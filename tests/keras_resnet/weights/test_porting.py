@@ -1,4 +1,4 @@
-"""PyTorch's layouts <-> ours: complete by name and shape, and real forward passes in PyTorch."""
+"""PyTorch's layouts are ported completely, by name and shape; and outputs are PyTorch's."""
 
 from __future__ import annotations
 
