@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -74,8 +75,7 @@ def ResNet(
             "architecture takes a keras_resnet.Architecture, such as "
             f"keras_resnet.ARCHITECTURES['resnet50']; given {architecture!r}."
         )
-    inputs.check_pooling(pooling)
-    inputs.check_classes(classes)
+    inputs.check_top(classes, pooling)
     architecture = architectures.with_options(architecture, shortcut, None, zero_init_residual)
     source = weight_files.find(weights, architecture, include_top, classes)
     if include_top and isinstance(source, PublishedWeights):
@@ -126,42 +126,28 @@ def default_weights(network: str) -> str | None:
 
 
 def _constructor(function_name: str, place: str) -> Callable[..., keras.Model]:
-    """The constructor of one network of the paper, such as `ResNet50` of `resnet50`."""
+    """The constructor of one network of the paper: `ResNet` with that network and its defaults."""
     architecture = ARCHITECTURES[function_name.lower()]
-    own_weights = default_weights(architecture.name)
+    defaults = {
+        "weights": default_weights(architecture.name),
+        "classes": STEMS[architecture.stem].classes,
+        "name": architecture.name,
+    }
+    general = inspect.signature(ResNet)
+    _, *others = general.parameters.values()
+    own = [one.replace(default=defaults.get(one.name, one.default)) for one in others]
+    signature = general.replace(parameters=own)
 
-    def constructor(
-        include_top: bool = True,
-        weights: str | os.PathLike[str] | None = own_weights,
-        input_tensor: Any = None,
-        input_shape: Sequence[int | None] | None = None,
-        pooling: str | None = None,
-        classes: int = STEMS[architecture.stem].classes,
-        classifier_activation: Any = "softmax",
-        name: str = architecture.name,
-        *,
-        shortcut: str | None = None,
-        version: str | None = None,
-        zero_init_residual: bool | None = None,
-        scan: bool = False,
-    ) -> keras.Model:
-        return ResNet(
-            architecture,
-            include_top,
-            weights,
-            input_tensor,
-            input_shape,
-            pooling,
-            classes,
-            classifier_activation,
-            name,
-            shortcut=shortcut,
-            version=version,
-            zero_init_residual=zero_init_residual,
-            scan=scan,
-        )
+    def constructor(*arguments: Any, **options: Any) -> keras.Model:
+        try:
+            given = signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise TypeError(f"{function_name}() {error}") from None
+        given.apply_defaults()
+        return ResNet(architecture, *given.args, **given.kwargs)
 
     constructor.__name__ = constructor.__qualname__ = function_name
+    constructor.__signature__ = signature  # type: ignore[attr-defined]
     kind = "residual" if architecture.residual else "plain"
     first_line = f"The {architecture.depth}-layer {kind} net, {place}."
     constructor.__doc__ = f"{first_line}\n{_arguments(architecture)}"

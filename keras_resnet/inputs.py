@@ -48,14 +48,17 @@ def images(
     return input_tensor
 
 
-def check_classes(classes: int | None) -> None:
-    """Refuses what `classes` does not take.
+def check_top(classes: int | None, pooling: str | None) -> None:
+    """Refuses what `classes` and `pooling` do not take.
 
     Raises:
-        ValueError: If it is neither `None` nor a whole number of at least 1.
+        ValueError: If `classes` is neither `None` nor a whole number of at least 1, or `pooling` is
+            not `None`, `"avg"` or `"max"`.
     """
     if classes is not None and not is_positive_integer(classes):
         raise ValueError(f"classes takes a whole number of at least 1; given {classes!r}.")
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"pooling is one of None, 'avg', 'max'; given {pooling!r}.")
 
 
 def check_activation(activation: Any) -> None:
@@ -71,16 +74,6 @@ def check_activation(activation: Any) -> None:
             f"gives logits; given {activation!r}. If that is what you want, give the function, "
             f"such as keras.activations.{activation}."
         )
-
-
-def check_pooling(pooling: str | None) -> None:
-    """Refuses what `pooling` does not take.
-
-    Raises:
-        ValueError: If it is not `None`, `"avg"` or `"max"`.
-    """
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(f"pooling is one of None, 'avg', 'max'; given {pooling!r}.")
 
 
 def _default_shape(architecture: Architecture, include_top: bool) -> Shape:

@@ -85,6 +85,18 @@ def test_bad_arguments_are_refused(constructor, arguments, said):
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        ((), {"wieghts": None}, "ResNet50.*unexpected keyword argument 'wieghts'"),
+        ((False,) * 9, {}, "ResNet50.*too many positional arguments"),
+    ],
+)
+def test_unknown_arguments_are_named_with_the_constructor(arguments, options, said):
+    with pytest.raises(TypeError, match=said):
+        keras_resnet.ResNet50(*arguments, **options)
+
+
 def test_a_missing_weights_file_is_named(tmp_path):
     path = str(tmp_path / "net.weights.h5")
     with pytest.raises(FileNotFoundError) as error:
