@@ -45,11 +45,8 @@ class Job:
                 "freeze and top_fraction are for weights from elsewhere: give --weights, or take "
                 "another --recipe."
             )
-        unmade = [name for name in ("randaugment", "mixup", "cutmix") if getattr(self.recipe, name)]
-        if unmade:
-            raise ValueError(
-                f"{', '.join(unmade)}: the input does not make these yet: set them to 0."
-            )
+        if self.recipe.randaugment:
+            raise ValueError("The input does not make RandAugment's images yet: set randaugment=0.")
         if self.weights is None and self.preprocessing is not None:
             raise ValueError("--preprocessing says what --weights need: give both, or neither.")
         if self.dataset == "folder" and self.data_dir is None:

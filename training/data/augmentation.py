@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ LIGHTING_SIGMA = 0.1
 class Window(NamedTuple):
     """A square to cut out of a photograph after scaling it."""
 
-    scale: tf.Tensor  # of the photograph, float32
+    scale: tf.Tensor  # of the photograph, float32; or (2,): of its height and its width
     top: tf.Tensor  # in pixels of the scaled photograph, float32
     left: tf.Tensor
 
@@ -78,7 +79,7 @@ def cut(image: tf.Tensor, window: Window, size: int = CROP, kernel: str = "trian
     scaled = tf.raw_ops.ScaleAndTranslate(
         images=image[tf.newaxis],
         size=(size, size),
-        scale=tf.stack((window.scale, window.scale)),
+        scale=tf.broadcast_to(window.scale, (2,)),
         translation=-tf.stack((window.top, window.left)),
         kernel_type=kernel,
         antialias=True,
@@ -172,6 +173,50 @@ def imagenet(encoded: tf.Tensor, drawn: PhotographDraw, size: int = CROP) -> tf.
     """
     image = decode_cut(encoded, lambda shape: random_window(shape, drawn.window, size), size)
     return light(mirror(image, drawn.mirrored), drawn.lighting)
+
+
+def random_resized_window(
+    shape: tf.Tensor, drawn: PhotographDraw, area: tuple[float, ...], size: int = CROP
+) -> Window:
+    """Returns a rectangle whose area and aspect ratio are drawn, to be scaled to a square.
+
+    Szegedy et al. 2015 (arXiv 1409.4842, section 6): the area uniformly, the ratio of the sides
+    between 3/4 and 4/3, here uniformly in its logarithm. A side that would be longer than the
+    photograph's is the photograph's.
+
+    Args:
+        shape: (2,) or more: height and width of the photograph.
+        drawn: The photograph's random numbers.
+        area: The least and the largest share of the photograph's area.
+        size: Side of the square.
+    """
+    extent = tf.cast(shape[:2], tf.float32)
+    pixels = (area[0] + drawn.window[0] * (area[1] - area[0])) * extent[0] * extent[1]
+    ratio = tf.exp((2 * drawn.aspect - 1) * math.log(4 / 3))  # of width to height
+    sides = tf.minimum(tf.sqrt(pixels * tf.stack((1 / ratio, ratio))), extent)
+    scale = size / sides
+    top, left = tf.unstack(drawn.window[1:] * (extent - sides) * scale)
+    return Window(scale, top, left)
+
+
+def random_resized(
+    encoded: tf.Tensor,
+    drawn: PhotographDraw,
+    area: tuple[float, ...],
+    mirrors: bool = True,
+    size: int = CROP,
+) -> tf.Tensor:
+    """Returns a random part of an image file's picture, scaled: float32 (size, size, 3), 0..255.
+
+    Args:
+        encoded: The bytes of an image file, a scalar string.
+        drawn: The photograph's random numbers.
+        area: The least and the largest share of the photograph's area.
+        mirrors: Whether half of the photographs are mirrored, left to right.
+        size: Side of the square.
+    """
+    image = decode_cut(encoded, lambda shape: random_resized_window(shape, drawn, area, size), size)
+    return mirror(image, drawn.mirrored) if mirrors else image
 
 
 def central(encoded: tf.Tensor, size: int = CROP) -> tf.Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 from keras import ops
 
 from training.data.draws import BatchDraw, Draws
+from training.data.mixing import MixDraw, mixed
 
 
 def augmented(images: Any, labels: Any, draw: BatchDraw, draws: Draws) -> tuple[Any, Any]:
-    """Returns a step's batch as the network sees it.
+    """Returns a step's batch as the network sees it; mixed images have shares of classes as labels.
 
     Args:
         images: float32 (N, H, W, C), their mean subtracted.
@@ -21,6 +22,8 @@ def augmented(images: Any, labels: Any, draw: BatchDraw, draws: Draws) -> tuple[
     if draws.padding:
         mirrored = draw.mirrored if draws.mirrors else None
         images = crop(images, draw.top, draw.left, mirrored, draws.padding)
+    if draws.mixing.mixes:
+        return mixed(images, labels, MixDraw(draw.mix_share, draw.mix_box), draws.mixing.classes)
     return images, labels
 
 

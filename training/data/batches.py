@@ -96,6 +96,8 @@ def decoded_batches(
     def decode(encoded: tf.Tensor, drawn: PhotographDraw) -> tf.Tensor:
         if draws.augmentation == "imagenet":
             return augment.imagenet(encoded, drawn, size)
+        if draws.augmentation == "random_resized_crop":
+            return augment.random_resized(encoded, drawn, draws.crop_area, draws.mirror, size)
         return augment.central(encoded, size)
 
     first, after_last = share.spans(draws.batch_size, draws.batch_size)[0]

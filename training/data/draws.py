@@ -11,13 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.config.recipe_fields import Recipe
 from training.data import random_order
+from training.data.mixing import Mixing
 from training.data.splits import ArraySplit, Split
 
 # augmentation: (zeros padded on each side, whether images are mirrored), of a whole batch.
 # Section 4.2 of the paper pads 4 and mirrors. Photographs are augmented one by one, as they are
 # decoded (section 3.4), and not again as a batch.
-AUGMENTATIONS = {"none": (0, False), "crop": (2, False), "cifar": (4, True), "imagenet": (0, False)}
+AUGMENTATIONS = {
+    "none": (0, False),
+    "crop": (2, False),
+    "cifar": (4, True),
+    "imagenet": (0, False),
+    "random_resized_crop": (0, False),
+}
+OF_PHOTOGRAPHS = ("imagenet", "random_resized_crop")
+UNMIXED = Mixing()
 
 
 class BatchDraw(NamedTuple):
@@ -27,6 +37,8 @@ class BatchDraw(NamedTuple):
     top: np.ndarray  # (batch_size,) int32: the crop's first row in the padded image
     left: np.ndarray  # (batch_size,) int32: its first column
     mirrored: np.ndarray  # (batch_size,) bool
+    mix_share: np.ndarray  # (batch_size,) and
+    mix_box: np.ndarray  # (batch_size, 4): see `training.data.mixing.MixDraw`
 
 
 class PhotographDraw(NamedTuple):
@@ -35,6 +47,7 @@ class PhotographDraw(NamedTuple):
     window: np.ndarray  # (3,) float32 in [0, 1): the scale, the top and the left of the crop
     mirrored: np.ndarray  # () bool
     lighting: np.ndarray  # (3,) float32, normal: of each principal component of the colours
+    aspect: np.ndarray  # () float32 in [0, 1): the crop's width over its height
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,9 @@ class Draws:
         batch_size: Images in a step's batch. Batches cross the borders of epochs.
         augmentation: One of `AUGMENTATIONS`.
         seed: The run's seed.
+        crop_area: Of random_resized_crop: the least and the largest share of a photograph's area.
+        mirror: Of random_resized_crop: whether half of the photographs are mirrored.
+        mixing: Of two images into one.
 
     Raises:
         ValueError: If the augmentation is unknown, or a number is not positive.
@@ -55,6 +71,22 @@ class Draws:
     batch_size: int
     augmentation: str
     seed: int
+    crop_area: tuple[float, ...] = (0.08, 1.0)
+    mirror: bool = True
+    mixing: Mixing = UNMIXED
+
+    @classmethod
+    def of(cls, recipe: Recipe, examples: int, classes: int, seed: int) -> Draws:
+        """Returns what a recipe asks for."""
+        return cls(
+            examples,
+            recipe.batch_size,
+            recipe.augmentation,
+            seed,
+            crop_area=recipe.crop_area,
+            mirror=recipe.mirror,
+            mixing=Mixing(recipe.mixup, recipe.cutmix, classes),
+        )
 
     def __post_init__(self) -> None:
         if self.augmentation not in AUGMENTATIONS:
@@ -79,10 +111,10 @@ class Draws:
 
     def check(self, split: Split) -> None:
         """Raises a ValueError if the augmentation cannot be applied to the split's images."""
-        if self.augmentation == "imagenet" and isinstance(split, ArraySplit):
+        if self.augmentation in OF_PHOTOGRAPHS and isinstance(split, ArraySplit):
             raise ValueError(
-                "The augmentation 'imagenet' is for photographs, and these images are all of shape "
-                f"{split.images.shape[1:]}: take 'cifar', 'crop' or 'none'."
+                f"The augmentation {self.augmentation!r} is for photographs, and these images are "
+                f"all of shape {split.images.shape[1:]}: take 'cifar', 'crop' or 'none'."
             )
 
     def batch(self, step: int) -> BatchDraw:
@@ -91,7 +123,10 @@ class Draws:
         random = random_order.generator(self.seed, random_order.CROP, step)
         top, left = random.integers(2 * self.padding + 1, size=(2, n), dtype=np.int32)
         mirrored = random.integers(1 + self.mirrors, size=n, dtype=np.int32) == 1
-        return BatchDraw(self.places(step), top, left, mirrored)
+        mix = self.mixing.nothing(n)
+        if self.mixing.mixes:
+            mix = self.mixing.draw(random_order.generator(self.seed, random_order.MIX, step), n)
+        return BatchDraw(self.places(step), top, left, mirrored, *mix)
 
     def places(self, step: int) -> np.ndarray:
         """Returns the numbers in the split of the step's images, (batch_size,) int32."""
@@ -106,4 +141,5 @@ class Draws:
             window=random.random((n, 3), np.float32),
             mirrored=random.integers(2, size=n) == 1,
             lighting=random.standard_normal((n, 3), np.float32),
+            aspect=random.random(n, np.float32),
         )

@@ -125,7 +125,7 @@ class JaxTorchBackend:
         size: int,
         rate: LearningRateSetter,
     ) -> tuple[Any, int]:
-        draws = Draws(split.examples, job.recipe.batch_size, job.recipe.augmentation, job.seed)
+        draws = Draws.of(job.recipe, split.examples, model.output_shape[-1], job.seed)
         draws.check(split)
         if not isinstance(split, ArraySplit):
             from training.data.batches import decoded_batches

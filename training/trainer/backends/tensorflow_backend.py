@@ -113,8 +113,7 @@ class TensorFlowBackend:
         size: int,
         rate: LearningRateSetter,
     ) -> tuple[Any, int]:
-        recipe = job.recipe
-        draws = Draws(split.examples, recipe.batch_size, recipe.augmentation, job.seed)
+        draws = Draws.of(job.recipe, split.examples, model.output_shape[-1], job.seed)
 
         def batches(share: Share) -> tf.data.Dataset:
             first = rate.counter.step
