@@ -96,7 +96,7 @@ def _of_workers(workers: int | None, given: dict[str, Any]) -> list[Comparison]:
 
 def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:
     """Measures the images per second of the training stream."""
-    return _drawing(training_stream(folder, batch), batch, batches)
+    return timed_batches(training_stream(folder, batch), batch, batches)
 
 
 def training_stream(folder: str, batch: int, share: Share = WHOLE) -> Iterable[Any]:
@@ -124,7 +124,7 @@ def small_images(batch: int, batches: int) -> Callable[[], float]:
     split = ArraySplit(images, np.zeros(len(images), np.int32))
     draws = Draws(split.examples, batch, "cifar", seed=0)
     stream = train_batches(split, draws, mean=pixel_mean.pixel_mean(split))
-    return _drawing(stream, batch, batches)
+    return timed_batches(stream, batch, batches)
 
 
 def files(folder: str) -> np.ndarray:
@@ -136,7 +136,8 @@ def files(folder: str) -> np.ndarray:
     return np.array(found)
 
 
-def _drawing(stream: Iterable[Any], batch: int, batches: int) -> Callable[[], float]:
+def timed_batches(stream: Iterable[Any], batch: int, batches: int) -> Callable[[], float]:
+    """Measures the images per second of so many batches of a stream, after as many to warm up."""
     iterator = iter(stream)
 
     def repeat() -> float:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
+from training.common import child_processes
 from training.common.errors import DivergedError, PreemptedError
 from training.common.files import write_json
 from training.common.machine import now
@@ -21,7 +18,6 @@ from training.paper.runs import FAILURE, Run
 
 logger = logging.getLogger(__name__)
 
-CHECKOUT = Path(__file__).parents[2]
 LOG = "train.log"  # what a run printed, in its directory
 POLL_SECONDS = 1.0  # between two looks at a run's checkpoints
 
@@ -65,22 +61,15 @@ def train_missing(
 
 def _train(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run:
     run.directory.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "training", "train", *run_files.arguments(run.job)]
-    command += ["--workdir", str(run.directory)]
+    command = ["training", "train", *run_files.arguments(run.job), "--workdir", str(run.directory)]
     command += ["--data-dir", str(data_dir)] if data_dir is not None else []
-    path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
-    with (run.directory / LOG).open("a") as log:
-        process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log
-        )
-        with _forward_sigterm(process) as signals:
-            while True:
-                show(run.step)
-                try:
-                    code = process.wait(POLL_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    continue
+    process = child_processes.start(command, run.directory / LOG)
+    with child_processes.forwarded_sigterm(process) as signals:
+        code = None
+        while code is None:
+            show(run.step)
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(POLL_SECONDS)
     show(run.step)
     if signals:
         raise PreemptedError(
@@ -93,22 +82,3 @@ def _train(run: Run, data_dir: str | None, show: Callable[[int], None]) -> Run:
     if code == DivergedError.exit_code:  # the same steps would end the same way
         write_json(run.directory / FAILURE, {"reason": reason, "when": now()})
     return replace(run, failure=reason)
-
-
-@contextmanager
-def _forward_sigterm(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Passes SIGTERM on to a run, which then saves itself; yields the list of signals received."""
-    received: list[int] = []
-
-    def forward(number: int, frame: object) -> None:
-        received.append(number)
-        process.terminate()
-
-    before = signal.signal(signal.SIGTERM, forward)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if process.poll() is None:  # after an exception, such as Ctrl-C, which the run got too
-            process.terminate()
-            process.wait()

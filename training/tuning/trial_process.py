@@ -18,11 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from training.common import child_processes
 from training.common.errors import PreemptedError, exit_code
 from training.common.files import write_json
 from training.config import jobs
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -49,23 +48,14 @@ def start(order: Order, order_file: Path, log_file: Path) -> int:
         The exit code; the negative number of a signal that ended the process.
     """
     write_json(order_file, asdict(order))
-    paths = [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "training.tuning.trial_process", str(order_file)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,  # so that Ctrl-C reaches the search alone
-        )
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        with process:  # closes the pipe
-            return process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    process = child_processes.start(
+        ["training.tuning.trial_process", str(order_file)],
+        log_file,
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # so that Ctrl-C reaches the search alone
+    )
+    with process, child_processes.forwarded_sigterm(process):
+        return process.wait()
 
 
 def failure_reason(code: int, log_file: Path) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from training.benchmarks.data import files
+from training.benchmarks.data import files, timed_batches
 from training.data.augmentation import (
     CROP,
     EIGENVALUES,
@@ -50,13 +49,4 @@ class Photographs(Dataset):
 
 def loading(folder: str, batch: int, batches: int) -> Callable[[], float]:
     """Measures the images per second, (N, 224, 224, 3) float32."""
-    iterator = iter(DataLoader(Photographs(folder), batch, num_workers=2))
-
-    def repeat() -> float:
-        began = time.perf_counter()
-        for _ in range(batches):
-            next(iterator)
-        return batch * batches / (time.perf_counter() - began)
-
-    repeat()
-    return repeat
+    return timed_batches(DataLoader(Photographs(folder), batch, num_workers=2), batch, batches)
