@@ -7,22 +7,34 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+from training.data import image_decoding
+from training.data.folder_walk import images_below
+from training.data.reading_errors import one_line
 
 
 def encoded(folder: Path | None, count: int, size: int, channels: int) -> list[bytes]:
-    """Up to `count` image files of a folder, drawn by a fixed seed; without one, drawn pictures.
+    """Returns up to `count` image files of a folder, chosen by a fixed seed, or drawn pictures.
 
     Raises:
-        ValueError: If the folder has no images.
+        ValueError: If the folder has no images, or a chosen one cannot be decoded.
+        OSError: If a file cannot be read.
     """
     if folder is None:
         return drawn(min(count, 16), size, channels)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths, _ = images_below(folder)
     if not paths:
-        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}), nor have its folders.")
+        raise ValueError(f"{folder} has no images, nor have its folders.")
     chosen = np.random.default_rng(0).permutation(len(paths))[:count]
-    return [paths[i].read_bytes() for i in sorted(chosen)]
+    return [_decodable(paths[i]) for i in sorted(chosen)]
+
+
+def _decodable(path: Path) -> bytes:
+    content = path.read_bytes()
+    try:
+        image_decoding.decode(tf.constant(content))
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"{path} cannot be decoded: {one_line(error)}.") from error
+    return content
 
 
 def drawn(count: int, size: int, channels: int) -> list[bytes]:
@@ -31,7 +43,6 @@ def drawn(count: int, size: int, channels: int) -> list[bytes]:
 
 
 def _drawn(seed: int, size: int, channels: int) -> bytes:
-    """A JPEG of soft coloured waves and some noise, of `size` pixels and half as much again."""
     rng = np.random.default_rng(seed)
     height, width = size, size + size // 2
     y, x = np.mgrid[:height, :width] / size

@@ -150,7 +150,7 @@ def export(
     if name in ("onnx", "openvino"):
         model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for a first call
         model.export(str(file), format=name, verbose=False)
-    elif name == "litert":
+    elif calibration is None or name == "litert":
         model.export(str(file), format="litert", verbose=False)
     else:
         model.export(
@@ -169,13 +169,13 @@ def load(name: str, file: Path) -> Predict:
 
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         key = session.get_inputs()[0].name
-        return lambda pixels: session.run(None, {key: pixels})[0]
+        return lambda pixels: np.asarray(session.run(None, {key: pixels})[0])
     if name == "openvino":
         import openvino
 
         # Full float32: some processors would otherwise compute in bfloat16.
         compiled = openvino.compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        return lambda pixels: compiled(pixels)[0]
+        return lambda pixels: np.asarray(compiled(pixels)[0])
     return _litert(file)
 
 
@@ -190,7 +190,7 @@ def _litert(file: Path) -> Predict:
     def one(image: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(given["index"], image[np.newaxis])
         interpreter.invoke()
-        return interpreter.get_tensor(result["index"])[0]
+        return np.asarray(interpreter.get_tensor(result["index"])[0])
 
     return lambda pixels: np.stack([one(image) for image in pixels])
 
@@ -205,11 +205,11 @@ def _calibration(trained: TrainedModel, images: Path | None, dataset: Dataset | 
             "litert-int8 is calibrated with images such as it will see: give --images or --dataset."
         )
     batches = eval_batches(dataset.train, batch_size=CALIBRATION_IMAGES, image_size=size)
-    return next(batches.as_numpy_iterator())[0]
+    return np.asarray(next(batches.as_numpy_iterator())[0])
 
 
 def _pixels(trained: TrainedModel, encoded: Sequence[bytes]) -> np.ndarray:
     """Image files as the network takes them: (N, S, S, C) float32."""
     channels = trained.model.input_shape[-1]
     images = ImageInput(trained.resizing, channels, max_pixels=np.iinfo(np.int64).max)
-    return images.decode(tf.constant(encoded)).numpy()
+    return np.asarray(images.decode(tf.constant(encoded)))

@@ -15,7 +15,7 @@ from training.export.inference_network import Classifier
 ENCODED = tf.TensorSpec((None,), tf.string, "image_bytes")
 
 
-class Signatures(tf.Module):
+class Signatures(tf.Module):  # type: ignore[misc]
     """An exported model's signatures; `signatures` has their names, inputs and outputs.
 
     Args:
@@ -37,6 +37,9 @@ class Signatures(tf.Module):
         super().__init__()
         self.network = classifier.network
         self._dense = classifier.dense
+        self._kernel = None  # (D, K), of the classes' maps
+        if self._dense is not None and "maps" in self.network.output:
+            self._kernel = self._dense.kernel if self._dense.units == len(labels) else None
         self._labels = tuple(labels)
         self._top = min(top, len(labels))
         self.images = ImageInput(resizing, self.network.input_shape[-1], max_pixels)
@@ -60,10 +63,9 @@ class Signatures(tf.Module):
             # For TF Serving's older Classify interface, whose names these are.
             "classify_examples": (self._classify_examples, examples),
         }
-        given = self.network.output
-        if "features" in given:
+        if self._dense is not None:
             table["features"] = (lambda x: self._embed(decode(x)), ENCODED)
-        if "maps" in given and self._dense.units == len(self._labels):
+        if self._kernel is not None:
             table["grad_cam"] = (lambda x: self._grad_cam(decode(x)), ENCODED)
         return {
             name: _traced(function, spec).get_concrete_function()
@@ -101,7 +103,7 @@ class Signatures(tf.Module):
         """
         outputs = self._outputs(pixels)
         best = self._best(outputs["probabilities"])
-        weights = tf.gather(tf.transpose(self._dense.kernel), best["classes"])  # (N, top, D)
+        weights = tf.gather(tf.transpose(self._kernel), best["classes"])  # (N, top, D)
         heat = tf.nn.relu(tf.einsum("nhwd,ntd->nthw", outputs["maps"], weights))
         most = tf.reduce_max(heat, axis=(2, 3), keepdims=True)
         return {**best, "maps": tf.math.divide_no_nan(heat, most)}  # (N, top, h, w), 0..1

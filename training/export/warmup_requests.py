@@ -86,6 +86,5 @@ def _signatures(version: Path) -> set[str]:
 def example(encoded: bytes) -> bytes:
     """An image as TF Serving's Classify interface takes it: a serialized `tf.train.Example`."""
     value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
-    return tf.train.Example(
-        features=tf.train.Features(feature={"image_bytes": value})
-    ).SerializeToString()
+    features = tf.train.Features(feature={"image_bytes": value})
+    return bytes(tf.train.Example(features=features).SerializeToString())

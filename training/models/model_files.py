@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.splits import ArraySplit, Dataset, FileSplit
+from training.data.splits import ArraySplit, Dataset, FileSplit, RecordSplit, Split
 from training.models import trained_model
 from training.models.trained_model import TrainedModel
 
@@ -59,15 +59,26 @@ def with_classes(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     if labels in (dataset.class_names, numbers):
         return dataset
     lacking = [name for name in dataset.class_names if name not in labels]
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    if lacking or not all(isinstance(s, ArraySplit | FileSplit | None) for s in splits.values()):
-        raise ValueError(
-            f"The net's {len(labels)} classes ({', '.join(labels[:3])}, ...) are not those of "
-            f"{dataset.name} ({', '.join(lacking[:3] or dataset.class_names[:3])}, ...)."
-        )
+    if lacking:
+        raise _other_classes(dataset, labels, lacking)
     place = np.array([labels.index(name) for name in dataset.class_names], np.int32)
-    renumbered = {
-        role: None if split is None else replace(split, labels=place[split.labels])
-        for role, split in splits.items()
-    }
-    return replace(dataset, class_names=labels, **renumbered)
+
+    def renumbered(split: Split) -> ArraySplit | FileSplit:
+        if isinstance(split, RecordSplit):  # its labels are in its records
+            raise _other_classes(dataset, labels, dataset.class_names)
+        return replace(split, labels=place[split.labels])
+
+    return replace(
+        dataset,
+        class_names=labels,
+        train=renumbered(dataset.train),
+        validation=None if dataset.validation is None else renumbered(dataset.validation),
+        test=renumbered(dataset.test),
+    )
+
+
+def _other_classes(dataset: Dataset, labels: Sequence[str], lacking: Sequence[str]) -> ValueError:
+    return ValueError(
+        f"The net's {len(labels)} classes ({', '.join(labels[:3])}, ...) are not those of "
+        f"{dataset.name} ({', '.join(lacking[:3])}, ...)."
+    )

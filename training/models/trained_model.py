@@ -154,7 +154,7 @@ def from_weights(
         size = stem.image_size
         imagenet = architecture.stem == "imagenet"
         side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if imagenet else size
-        resizing, path, published = Resizing(side, size), Path(row), {}
+        resizing, path, published = Resizing(side, size), Path(str(row)), {}
 
     pixels = keras.Input((resizing.crop, resizing.crop, 3), name="pixels")
     model = keras_resnet.ResNet(
@@ -187,7 +187,7 @@ def _class_ids(classes: int) -> list[str]:
         return [str(i) for i in range(classes)]
     import tensorflow_datasets as tfds
 
-    return tfds.core.tfds_path("datasets/imagenet2012/labels.txt").read_text().split()
+    return str(tfds.core.tfds_path("datasets/imagenet2012/labels.txt").read_text()).split()
 
 
 def _json(path: Path) -> dict[str, Any]:

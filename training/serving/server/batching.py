@@ -114,7 +114,8 @@ class Batcher:
                 self._changed.wait(left)
 
     def _take(self, key: Any) -> list[_Task]:
-        queue, taken, images = self._queues[key], [], 0
+        queue, images = self._queues[key], 0
+        taken: list[_Task] = []
         # A request larger than a batch is a batch by itself.
         while queue and (not taken or images + queue[0].images <= self._batching.max_batch_size):
             taken.append(queue.popleft())

@@ -28,8 +28,8 @@ from training.serving.server.models import Models, Version
 
 
 class Services(
-    prediction_service_pb2_grpc.PredictionServiceServicer,
-    model_service_pb2_grpc.ModelServiceServicer,
+    prediction_service_pb2_grpc.PredictionServiceServicer,  # type: ignore[misc]
+    model_service_pb2_grpc.ModelServiceServicer,  # type: ignore[misc]
 ):
     """Predict, Classify, GetModelMetadata and GetModelStatus; the others are UNIMPLEMENTED."""
 
@@ -146,7 +146,7 @@ class Services(
         if math.prod(shape) > self._limits.request_bytes:
             raise self._limits.exceeded(f"{name} has {math.prod(shape)} values")
         try:
-            return tf.make_ndarray(value)
+            return np.asarray(tf.make_ndarray(value))
         except (TypeError, ValueError, KeyError) as error:
             raise invalid(f"{name} is no tensor of its type and shape: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -53,9 +54,11 @@ class Metrics:
         seconds = time.monotonic() - started
         self._requests.labels(api, method, model or "unknown", code).inc()
         self._seconds.labels(api, method).observe(seconds)
-        line = {"api": api, "method": method, "model": model, "code": code}
+        line: dict[str, Any] = {"api": api, "method": method, "model": model, "code": code}
         line["ms"] = round(1000 * seconds, 1)
-        logger.info(json.dumps(line | ({"message": message[:300]} if message else {})))
+        if message:
+            line["message"] = message[:300]
+        logger.info(json.dumps(line))
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

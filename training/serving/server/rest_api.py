@@ -69,6 +69,7 @@ class Api:
         started = time.monotonic()
         found = PATH.fullmatch(request.path_params["path"])
         name, method, message = None, "unknown", ""
+        response: Response
         try:
             if found is None:
                 raise ServingError(

@@ -131,12 +131,12 @@ def predictions(outputs: Arrays, by_row: bool) -> dict[str, Any]:
 
 def _listed(name: str, value: np.ndarray) -> list[Any]:
     if value.dtype != object:
-        return value.tolist()
+        return list(value.tolist())
     if name.endswith("_bytes"):
         texts = [{"b64": base64.b64encode(item).decode()} for item in value.ravel()]
     else:
         texts = [item.decode(errors="replace") for item in value.ravel()]
-    return np.array(texts, dtype=object).reshape(value.shape).tolist()
+    return list(np.array(texts, dtype=object).reshape(value.shape).tolist())
 
 
 def error_body(error: ServingError) -> dict[str, str]:
