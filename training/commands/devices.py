@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from training.common import tables
 
-    found = look()
+    found = installed_backends()
     if options.json:
         print(json.dumps(found, indent=2))
         return
@@ -67,8 +67,12 @@ def run(options: argparse.Namespace) -> None:
         print("docs/gpu.md says what else may be missing.")
 
 
-def look() -> dict[str, Any]:
-    """`{"nvidia": [names], "backends": {name: {version, devices, gpu, error}}}`."""
+def installed_backends() -> dict[str, Any]:
+    """What each installed backend computes on, found in processes side by side.
+
+    Returns:
+        `{"nvidia": [names], "backends": {name: {"version", "devices", "gpu", "error"}}}`.
+    """
     started = {name: _start(name) for name in BACKENDS if util.find_spec(name)}
     return {
         "nvidia": nvidia.devices(),

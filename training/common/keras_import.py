@@ -32,7 +32,7 @@ def import_keras() -> None:
         with silent_stderr():
             backend = importlib.import_module("keras").backend.backend()
             wanted = bool(nvidia.devices()) and not nvidia.hidden()
-            # TensorFlow writes at its first look for GPUs; JAX is left as it is unless needed.
+            # TensorFlow writes when it first searches for GPUs; JAX is asked only if there is one.
             used = _sees_gpu(backend) if wanted or backend == "tensorflow" else False
     except ModuleNotFoundError as error:
         raise OSError(not_installed(error) + _alternatives(error.name)) from error
@@ -44,7 +44,7 @@ def import_keras() -> None:
 def silent_stderr() -> Iterator[None]:
     """Drops what the block writes to the standard error, from C++ too.
 
-    TensorFlow writes there when it is imported and when it first looks for GPUs, and no log level
+    TensorFlow writes there when it is imported and when it first searches for GPUs; no log level
     silences all of it.
     """
     sys.stderr.flush()

@@ -24,7 +24,7 @@ def devices() -> list[str]:
             found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
             return found.stdout.split("\n")[:-1]
         except (OSError, subprocess.SubprocessError):
-            pass  # no driver, or a damaged one: look for what it would show
+            pass  # no driver, or a damaged one: ask the files below
     names = [
         line.partition(":")[2].strip()
         for file in sorted(DRIVER.glob("*/information"))

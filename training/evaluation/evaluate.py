@@ -1,4 +1,4 @@
-"""The error of one net, or of several together, over all test images by one of the protocols."""
+"""The error of one net, or of several together, over all test images, by one of the protocols."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUM_TOLERANCE = 1e-3  # of an image's probabilities, in half precision too
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the nets say of every image, in the split's order."""
+    """The nets' answer to every image, in the split's order."""
 
     labels: np.ndarray  # (N,) the true classes
     classes: np.ndarray  # (N,) the most probable ones
@@ -41,7 +41,7 @@ class Evaluation:
     protocol: str
     examples: int  # images seen, each once
     top1_error: float
-    top5_error: float | None  # of five classes or fewer there is none
+    top5_error: float | None  # None: there are five classes or fewer
     class_errors: np.ndarray  # (C,) top-1; NaN for classes without images
     confusion: np.ndarray  # (C, C) number of images, row: true class, column: most probable one
     answers: Answers
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 def default_protocol(dataset: Dataset) -> str:
-    """The name of the protocol that suits a data set's images and takes least."""
+    """The name of the cheapest protocol for a data set's kind of images."""
     return "single" if dataset.image_shape else "center"
 
 
@@ -80,7 +80,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> Evaluation:
-    """The test error of `models` together: their probabilities are averaged.
+    """Measures the test error of `models` together, by their mean probabilities.
 
     Every test image counts once, those of the last, smaller batch too. An image's scores are the
     mean probabilities over its views and the models; under `multi_scale` first over the positions
@@ -96,8 +96,8 @@ def evaluate(
         progress: Whether to show a bar, if the error output is a terminal.
 
     Raises:
-        ValueError: If the protocol is unknown or not for such images, or the models do not fit
-            them, each other, or the classes, or give something else than probabilities.
+        ValueError: If the protocol is unknown or for the other kind of images; if the models do not
+            fit the images, the classes or each other; if they do not give probabilities.
         OSError: If an image cannot be read.
     """
     classes = len(dataset.class_names)

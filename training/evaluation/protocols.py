@@ -1,4 +1,4 @@
-"""The paper's ways of testing as rows: which views of an image have their scores averaged."""
+"""The paper's ways of testing as a table: which views of an image have their scores averaged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Protocol:
-    """How an image is tested; the probabilities of all its views are averaged."""
+    """The views of an image whose probabilities are averaged."""
 
     name: str
-    photographs: bool  # of varying size; else images of the size that the net takes
-    shorter_sides: tuple[int, ...]  # pixels, for nets of 224; others scale these along
+    photographs: bool  # images of any size; otherwise images of the size that the net takes
+    shorter_sides: tuple[int, ...]  # pixels, for nets of 224; they scale with the net's size
     part: str  # of the scaled image: "whole", "centre", or "corners" and centre
     mirrored: bool  # whether the mirror images are seen too
     source: str  # in the paper
@@ -32,7 +32,7 @@ class Protocol:
 _SIDES = (224, 256, 384, 480, 640)
 # The paper says 10-crop and cites Krizhevsky et al. 2012, who take the corners of the central
 # 256x256. Its authors' released models have their numbers, "the same as those in the paper", from
-# softmax scores of "224x224 crops from resized image with shorter side=256": so we do.
+# softmax scores of "224x224 crops from resized image with shorter side=256", as here.
 # fmt: off
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({row.name: row for row in (
     #        name           photographs shorter  part      mirrored  source
@@ -45,10 +45,10 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({row.name: row for row in (
 
 
 def get(name: str) -> Protocol:
-    """The row called `name`.
+    """Returns the protocol called `name`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no protocol has this name.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"There is no protocol {name!r}; there are {', '.join(PROTOCOLS)}.")

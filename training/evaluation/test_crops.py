@@ -1,4 +1,4 @@
-"""The crops and scales of photographs that a protocol looks at."""
+"""The crops and scales of photographs that make up a protocol's views."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from training.data import image_decoding, photographs
 from training.data.splits import FileSplit, RecordSplit
 from training.evaluation.protocols import Protocol
 
-# Of a batch of N images: their views, (N, V, H, W, C) for each scale, and their labels (N,).
+# A batch of N images: their views, (N, V, H, W, C) for each scale, and their labels (N,).
 Batch = tuple[tuple[np.ndarray, ...], np.ndarray]
 
 
 def batches(
     split: FileSplit | RecordSplit, row: Protocol, size: int, batch_size: int
 ) -> Iterator[Batch]:
-    """Every photograph once, in the split's order, by all its views; pixels 0..255.
+    """Yields all views of every photograph once, in the split's order; pixels 0..255.
 
     Args:
         split: The photographs.
         row: The protocol.
         size: Side of the squares that the net takes.
-        batch_size: Views of one scale in a batch. Whole photographs differ in size and come singly.
+        batch_size: Views of one scale in a batch. Whole photographs, whose sizes differ, come
+            one by one.
     """
     decode = photographs.decoder(
         lambda encoded, _: image_decoding.decode(encoded), (None, None, 3), tf.uint8
@@ -40,7 +41,7 @@ def batches(
 
 
 def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
-    """What a protocol sees of one photograph.
+    """Returns a protocol's views of one photograph.
 
     Args:
         image: (H, W, 3), any numeric type.
@@ -50,8 +51,8 @@ def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf
     Returns:
         For each shorter side float32 (V, h, w, 3): (1, size, size, 3) of the centre; of the corners
         top left, top right, bottom left, bottom right, then the centre; of the whole (1, h, w, 3)
-        with min(h, w) the shorter side. Where the protocol has mirror images they follow in the
-        same order.
+        with min(h, w) the shorter side. The mirror images follow in the same order, if the
+        protocol has them.
     """
     seen = []
     for of_224 in row.shorter_sides:
@@ -67,7 +68,7 @@ def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf
 
 
 def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window]:
-    """The square in the middle of the photograph with that shorter side."""
+    """The square in the middle of the photograph, scaled to the shorter side `side`."""
     extent = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = side / tf.reduce_min(extent)
     place = (extent * scale - size) / 2
@@ -75,7 +76,7 @@ def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.W
 
 
 def corner_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window, ...]:
-    """The squares in the corners of the scaled photograph, and the one in the middle."""
+    """The squares in the corners of the scaled photograph, and then the one in the middle."""
     (centre,) = central_windows(image, side, size)
     scale, last_row, last_column = centre.scale, 2 * centre.top, 2 * centre.left
     corners = (

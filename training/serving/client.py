@@ -27,13 +27,13 @@ Outputs = dict[str, np.ndarray]
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts, doubling
-CONNECT_SECONDS = 3.0
-REQUESTS = 8  # of `ServerClassifier` at a time
+CONNECT_SECONDS = 3.0  # until a server that does not answer is given up
+REQUESTS = 8  # at a time, by `ServerClassifier`
 MESSAGE_BYTES = 64 * 1024**2
 
 
 class RequestError(OSError):
-    """The server's refusal, or that there was no answer in time; `code` is gRPC's name for it."""
+    """A request that the server refused or did not answer in time; `code` is gRPC's code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -68,9 +68,9 @@ class Client:
     Args:
         server: `grpc://host:port` or `http://host:port`.
         model: The served model's name.
-        version: A version; by default the newest that is served.
-        label: Or a label, such as `stable`.
-        seconds: For each request with all its attempts.
+        version: The version to ask. Default: the newest that is served.
+        label: A label instead of a version, such as `stable`.
+        seconds: The time that a request may take, with all its attempts.
 
     Raises:
         ValueError: If `server` is no such address.
@@ -149,7 +149,7 @@ class Client:
         return self.predict(inputs, "features")["embedding"]
 
     def predict(self, inputs: Outputs, signature: str = "serving_default") -> Outputs:
-        """Any signature: {input: array} -> {output: array}.
+        """Calls any signature: {input: array} -> {output: array}.
 
         A server that cannot be reached or is full is asked again until the time is over.
 
@@ -242,7 +242,7 @@ class ServerClassifier:
 
 
 def _retried(attempt: Callable[[float], T], seconds: float) -> T:
-    """Attempts again what was UNAVAILABLE, after pauses that double and vary, within `seconds`."""
+    """Repeats an attempt that is UNAVAILABLE, after random pauses that double, for `seconds`."""
     end = time.monotonic() + seconds
     pause = FIRST_PAUSE
     while True:

@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Seven images, one of them a folder deeper, and what is none."""
+    """Seven images, one of them a folder deeper, and a text file."""
     (tmp_path / "in" / "deeper").mkdir(parents=True)
     for i in range(6):
         size = {"height": 32, "width": 32} if i == 0 else {}
