@@ -60,7 +60,7 @@ def test_fix_and_range():
         (["shortcut"], [], "shortcut=B; given 'shortcut'"),
         (["n=2.5"], [], "n takes int; given 2.5"),
         ([], ["n=3:9"], "list them"),
-        ([], ["learning_rate=0.1:0.01"], "rises"),
+        ([], ["learning_rate=0.1:0.01"], "low < high"),
         ([], ["learning_rate=0:0.1:log"], "above 0"),
         ([], ["learning_rate=a:b"], "LOW:HIGH"),
     ],
