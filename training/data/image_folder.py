@@ -30,9 +30,8 @@ EXPECTED = (
 def load(data_dir: str | None, split: Path | None = None) -> Dataset:
     """Reads `DIR/train/<class>/*` and `DIR/test` (or `val`), or splits the images of `DIR/<class>`.
 
-    In the second case an image's role follows from its name, so that it stays when other images
-    come and go: about a fifth of each class are test images, but every class keeps an image to
-    train on, and every class of two or more images has one to test.
+    In the second case a fifth of each class are test images, drawn by their names; every class
+    keeps an image to train on, and every class of two or more images has one to test.
 
     Args:
         data_dir: The folder.
@@ -155,21 +154,18 @@ def _class_folders(root: Path, images: Sequence[Path], left_out: LeftOuts) -> Da
 
 
 def drawn_for_test(names: Sequence[str]) -> np.ndarray:
-    """Draws the test images of one class, about a fifth of it: bool (N,); the others train.
+    """Draws the test images of one class, a fifth of it: bool (N,); the others train.
 
-    Each name decides for itself. Where that leaves a class nothing to train on, the image of the
-    largest hash trains; where it leaves a class of two or more images nothing to test, the image of
-    the smallest hash tests.
+    The images of the smallest hashes test, one at least if the class has two. So the draw needs no
+    seed, and a new image changes the role of one other image at most.
 
     Args:
         names: The images' paths relative to the data set's folder, with forward slashes.
     """
+    count = max(round(len(names) / 5), min(1, len(names) - 1))
     digests = [hashlib.sha256(os.fsencode(name)).digest() for name in names]
-    held_out = np.array([digest[0] % 5 == 0 for digest in digests], bool)
-    if held_out.all():
-        held_out[digests.index(max(digests))] = False
-    elif not held_out.any() and len(names) > 1:
-        held_out[digests.index(min(digests))] = True
+    held_out = np.zeros(len(names), bool)
+    held_out[sorted(range(len(names)), key=digests.__getitem__)[:count]] = True
     return held_out
 
 

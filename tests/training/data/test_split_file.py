@@ -34,18 +34,13 @@ def same_splits(one: Dataset, other: Dataset) -> bool:
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=40, unique=True))
-def test_every_class_trains_and_where_it_can_tests(names: list[str]) -> None:
+def test_a_fifth_of_every_class_tests_and_every_class_trains(names: list[str]) -> None:
     held_out = image_folder.drawn_for_test(names)
     assert not held_out.all()
     assert held_out.any() == (len(names) > 1)
-
-
-def test_an_image_keeps_its_role_when_others_come() -> None:
-    names = [f"cat/{number}.jpg" for number in range(1000)]
-    held_out = image_folder.drawn_for_test(names)
-    assert 0.15 < held_out.mean() < 0.25
-    for fewer in (100, 300):
-        np.testing.assert_array_equal(image_folder.drawn_for_test(names[:fewer]), held_out[:fewer])
+    assert abs(held_out.sum() - len(names) / 5) <= 0.8
+    added = image_folder.drawn_for_test([*names, "one more"])[:-1]
+    assert (added != held_out).sum() <= 1
 
 
 def test_each_class_is_divided(folder: Path) -> None:
