@@ -168,7 +168,7 @@ def _draw_curves(axes: Axes, outcomes: Mapping[str, Outcome]) -> None:
 
 def _draw_answers(figure: SubFigure, run: Path, dataset: Dataset) -> None:
     figure.suptitle("the residual net's answers, wrong ones in brackets and orange")
-    model = keras.models.load_model(run / "model.keras")
+    model = keras.models.load_model(run / "model.keras", compile=False)
     chosen = np.random.default_rng(0).permutation(dataset.test.examples)[: ROWS * COLUMNS]
     test = subset(dataset.test, np.isin(np.arange(dataset.test.examples), chosen))
     size = model.input_shape[1]

@@ -11,8 +11,6 @@ from typing import Any
 
 import keras
 
-from training.models.layer_replacement import replaced
-
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch norm over the last axis of (N, H, W, C). Inference is Keras's own."""
@@ -47,10 +45,19 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
         A functional model of the same name, input and output.
     """
 
-    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.Model):
+            return with_fused_batch_norm(layer)
         return FusedBatchNormalization.from_config(layer.get_config()) if _fits(layer) else layer
 
-    return replaced(model, replacement)
+    clone = keras.models.clone_model(
+        model,
+        input_tensors=model.input,
+        clone_function=replaced,
+        call_function=lambda layer, *arguments, **named: layer(*arguments, **named),
+    )
+    clone.set_weights(model.get_weights())
+    return clone
 
 
 def _fits(layer: keras.layers.Layer) -> bool:

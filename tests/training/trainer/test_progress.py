@@ -7,6 +7,7 @@ import re
 import keras
 import numpy as np
 
+from training.data.input_wait import InputWait
 from training.trainer.callbacks.progress import TrainingProgress
 from training.trainer.callbacks.step_counter import StepCounter
 
@@ -18,7 +19,7 @@ def test_epochs_of_one_step_have_a_speed(capsys):
     model.compile("sgd", loss, metrics=["accuracy"])
     images, labels = np.ones((8, 4), "f4"), np.arange(8) % 3
     counter = StepCounter(total_steps=4, epoch_steps=1)
-    progress = TrainingProgress(counter, 8, "net on data", "test")
+    progress = TrainingProgress(counter, 8, "net on data", "test", InputWait())
     model.fit(
         images,
         labels,
