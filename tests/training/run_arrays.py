@@ -1,11 +1,11 @@
-"""What test_arrays_run.py looks at, in a process of its own: Keras on another backend, and a
-machine without TensorFlow and what comes with it.
+"""A process that test_jax_torch_backend.py starts: Keras on another backend, on a machine without
+TensorFlow and what comes with it.
 
     KERAS_BACKEND=jax python run_arrays.py 5 train --network ...
     KERAS_BACKEND=jax python run_arrays.py 1,3 compare DATA_DIR DIRECTORY
 
-The number is that of the steps in one call. `compare` reads its start weights from DIRECTORY and
-leaves what comes of them there.
+The number is that of the steps in one call. `compare` reads its first weights from DIRECTORY and
+writes the trained ones there.
 """
 
 from __future__ import annotations

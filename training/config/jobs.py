@@ -45,8 +45,11 @@ class Job:
                 "freeze and top_fraction are for weights from elsewhere: give --weights, or take "
                 "another --recipe."
             )
-        if self.recipe.randaugment:
-            raise ValueError("The input does not make RandAugment's images yet: set randaugment=0.")
+        if self.recipe.randaugment and self.recipe.augmentation != "random_resized_crop":
+            raise ValueError(
+                "randaugment goes with augmentation=random_resized_crop; given augmentation="
+                f"{self.recipe.augmentation}."
+            )
         if self.weights is None and self.preprocessing is not None:
             raise ValueError("--preprocessing says what --weights need: give both, or neither.")
         if self.dataset == "folder" and self.data_dir is None:

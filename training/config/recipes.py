@@ -46,7 +46,8 @@ _IMAGENET = Recipe(
 # Facts of torchvision's recipe of 2021 for its second ResNet-50 (references/classification, "New
 # Recipe"): rate 0.5 at batch 1,024, 5 of 600 epochs of warm-up, cosine, label smoothing 0.1, MixUp
 # 0.2, CutMix 1.0, weight decay 2e-5, an average of the weights (there 0.99998 every 32 steps).
-# Its TrivialAugment is left out. Crops of 8 % of the area or more: Szegedy et al.
+# RandAugment with two operations of magnitude 9 stands for TrivialAugment: Cubuk et al. 2020, arXiv
+# 1909.13719, section 4.3, and timm's `rand-m9`. Crops of 8 % of the area or more: Szegedy et al.
 # 2015, arXiv 1409.4842, section 6.
 _IMAGENET_MODERN = Recipe(
     iterations=None,
@@ -58,6 +59,7 @@ _IMAGENET_MODERN = Recipe(
     weight_decay=2e-5,
     label_smoothing=0.1,
     augmentation="random_resized_crop",
+    randaugment=9,
     mixup=0.2,
     cutmix=1.0,
     ema=0.9999,

@@ -9,6 +9,7 @@ from training.data import augmentation as augment
 from training.data import drawn_datasets, photographs
 from training.data.batch_augmentation import augmented
 from training.data.draws import BatchDraw, Draws, PhotographDraw
+from training.data.randaugment import randaugment
 from training.data.shares import WHOLE, Share
 from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
 
@@ -72,7 +73,7 @@ def train_batches(
             split, draws, mean=mean, first_step=first_step, image_size=image_size, share=share
         )
         stream = tf.data.Dataset.zip(decoded, drawn).map(
-            lambda batch, draw: augmented(*batch, draw, draws), tf.data.AUTOTUNE
+            lambda batch, draw: augmented(batch[0], batch[1], draw, draws), tf.data.AUTOTUNE
         )
     return _prefetched(_endless(stream))
 
@@ -97,7 +98,10 @@ def decoded_batches(
         if draws.augmentation == "imagenet":
             return augment.imagenet(encoded, drawn, size)
         if draws.augmentation == "random_resized_crop":
-            return augment.random_resized(encoded, drawn, draws.crop_area, draws.mirror, size)
+            image = augment.random_resized(encoded, drawn, draws.crop_area, draws.mirror, size)
+            if not draws.randaugment:
+                return image
+            return randaugment(image, drawn.operations, drawn.negative, draws.randaugment)
         return augment.central(encoded, size)
 
     first, after_last = share.spans(draws.batch_size, draws.batch_size)[0]

@@ -28,6 +28,7 @@ AUGMENTATIONS = {
 }
 OF_PHOTOGRAPHS = ("imagenet", "random_resized_crop")
 UNMIXED = Mixing()
+OPERATIONS = 14  # of `training.data.randaugment`
 
 
 class BatchDraw(NamedTuple):
@@ -48,6 +49,8 @@ class PhotographDraw(NamedTuple):
     mirrored: np.ndarray  # () bool
     lighting: np.ndarray  # (3,) float32, normal: of each principal component of the colours
     aspect: np.ndarray  # () float32 in [0, 1): the crop's width over its height
+    operations: np.ndarray  # (layers,) int32: of RandAugment
+    negative: np.ndarray  # (layers,) bool: whether each acts the other way
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Draws:
         crop_area: Of random_resized_crop: the least and the largest share of a photograph's area.
         mirror: Of random_resized_crop: whether half of the photographs are mirrored.
         mixing: Of two images into one.
+        randaugment: Of random_resized_crop: RandAugment's magnitude, 0 to 10; 0 leaves it out.
+        randaugment_layers: Its operations per photograph.
 
     Raises:
         ValueError: If the augmentation is unknown, or a number is not positive.
@@ -74,6 +79,8 @@ class Draws:
     crop_area: tuple[float, ...] = (0.08, 1.0)
     mirror: bool = True
     mixing: Mixing = UNMIXED
+    randaugment: float = 0.0
+    randaugment_layers: int = 2
 
     @classmethod
     def of(cls, recipe: Recipe, examples: int, classes: int, seed: int) -> Draws:
@@ -86,6 +93,8 @@ class Draws:
             crop_area=recipe.crop_area,
             mirror=recipe.mirror,
             mixing=Mixing(recipe.mixup, recipe.cutmix, classes),
+            randaugment=recipe.randaugment,
+            randaugment_layers=recipe.randaugment_layers,
         )
 
     def __post_init__(self) -> None:
@@ -135,11 +144,13 @@ class Draws:
 
     def photographs(self, step: int) -> PhotographDraw:
         """Returns how each of the step's photographs is cropped, mirrored and coloured."""
-        n = self.batch_size
+        n, layers = self.batch_size, self.randaugment_layers
         random = random_order.generator(self.seed, random_order.PHOTOGRAPH, step)
         return PhotographDraw(
             window=random.random((n, 3), np.float32),
             mirrored=random.integers(2, size=n) == 1,
             lighting=random.standard_normal((n, 3), np.float32),
             aspect=random.random(n, np.float32),
+            operations=random.integers(OPERATIONS, size=(n, layers), dtype=np.int32),
+            negative=random.integers(2, size=(n, layers)) == 1,
         )

@@ -55,25 +55,41 @@ class Mixing:
 
 
 def mixed(images: Any, labels: Any, draw: MixDraw, classes: int) -> tuple[Any, Any]:
-    """Mixes each image with the one before it in the batch; the first one with the last.
+    """Mixes each image with its neighbour: the first with the second, the third with the fourth.
+
+    Neighbours are of the same replica, so that the batch does not depend on the replicas' number.
 
     Args:
-        images: float32 (N, H, W, C).
+        images: float32 (N, H, W, C); N is even.
         labels: int32 (N,).
         draw: The random numbers.
         classes: Number of classes K.
 
     Returns:
         The images, and the share of each class in them, float32 (N, K).
+
+    Raises:
+        ValueError: If N is odd.
     """
-    _, height, width, _ = images.shape
+    n, height, width, _ = images.shape
+    if n % 2:
+        raise ValueError(
+            "MixUp and CutMix mix images in pairs: batch_size must be even, and so must each "
+            f"device's part of it; given {n} images."
+        )
     top, left, bottom, right = (draw.box[:, i, None] for i in range(4))
     rows, columns = ((ops.arange(n, dtype="float32") + 0.5)[None] / n for n in (height, width))
     in_rows = ops.logical_and(rows >= top, rows < bottom)  # (N, H)
     in_columns = ops.logical_and(columns >= left, columns < right)  # (N, W)
     in_box = ops.logical_and(in_rows[:, :, None], in_columns[:, None, :])  # (N, H, W)
     own = ops.where(in_box, 0.0, draw.share[:, None, None])[..., None]  # (N, H, W, 1)
-    images = own * images + (1 - own) * ops.roll(images, 1, axis=0)
+    images = own * images + (1 - own) * _neighbours(images)
     share = ops.mean(own, axis=(1, 2))  # (N, 1)
     of_class = ops.one_hot(labels, classes, dtype="float32")  # (N, K)
-    return images, share * of_class + (1 - share) * ops.roll(of_class, 1, axis=0)
+    return images, share * of_class + (1 - share) * _neighbours(of_class)
+
+
+def _neighbours(values: Any) -> Any:
+    """Returns (N, ...) with 0 and 1, 2 and 3, ... in each other's places."""
+    pairs = ops.reshape(values, (-1, 2, *values.shape[1:]))
+    return ops.reshape(ops.flip(pairs, axis=1), values.shape)

@@ -93,7 +93,7 @@ def decoder(
     decode: Decode,
     shape: tuple[int | None, int | None, int],
     dtype: tf.DType = tf.float32,
-) -> Callable:
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function from a stream's elements to (image, label) whose error names the image.
 
     Args:

@@ -16,6 +16,7 @@ from training.data.mixing import Mixing, mixed
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 6, 8, 3)).astype(np.float32)
 LABELS = np.array([0, 2, 1, 2], np.int32)
+NEIGHBOURS = [1, 0, 3, 2]
 
 
 def step_of(mixing: Mixing, step: int, batch_size: int = 4):
@@ -30,7 +31,7 @@ def test_pixels_and_labels_have_the_same_shares(alphas):
         draw = step_of(mixing, step)
         images, shares = (np.asarray(part) for part in mixed(IMAGES, LABELS, draw, 3))
         top, left, bottom, right = draw.box[0]
-        partner, own = np.roll(IMAGES, 1, axis=0), np.full((6, 8), draw.share[0])
+        partner, own = IMAGES[NEIGHBOURS], np.full((6, 8), draw.share[0])
         for y in range(6):
             for x in range(8):
                 if top <= (y + 0.5) / 6 < bottom and left <= (x + 0.5) / 8 < right:
@@ -38,10 +39,23 @@ def test_pixels_and_labels_have_the_same_shares(alphas):
         own = own[..., None]
         np.testing.assert_allclose(images, own * IMAGES + (1 - own) * partner, rtol=1e-5, atol=1e-6)
         one_hot = np.eye(3)[LABELS]
-        expected = own.mean() * one_hot + (1 - own.mean()) * np.roll(one_hot, 1, axis=0)
+        expected = own.mean() * one_hot + (1 - own.mean()) * one_hot[NEIGHBOURS]
         np.testing.assert_allclose(shares, expected, atol=1e-6)
         kinds.add(bool(draw.share[0] == 1))
     assert kinds == {alphas != (0.2, 0.0)} | ({False} if alphas[0] else set())
+
+
+def test_a_batch_does_not_depend_on_the_number_of_replicas():
+    draw = step_of(Mixing(mixup=0.4, classes=3), 0)
+    whole = mixed(IMAGES, LABELS, draw, 3)
+    halves = [
+        mixed(IMAGES[own], LABELS[own], type(draw)(*(part[own] for part in draw)), 3)
+        for own in (slice(0, 2), slice(2, 4))
+    ]
+    for all_of_it, *parts in zip(whole, *halves, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts), all_of_it)
+    with pytest.raises(ValueError, match=r"must be even.*given 3 images"):
+        mixed(IMAGES[:3], LABELS[:3], draw, 3)
 
 
 def test_cut_areas_are_uniform_for_alpha_1():

@@ -75,7 +75,7 @@ def continued(folder: Path, workdir: Path, backend: str, *more: str, devices: in
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout

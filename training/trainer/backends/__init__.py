@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from training.trainer.backends.backend import Backend
 
 
-def running(strategy: tf.distribute.Strategy | None = None) -> Backend:
+def running(strategy: Any = None) -> Backend:
     """Returns the backend that Keras runs on.
 
     Args:
-        strategy: TensorFlow's; `None` is this machine's first device.
+        strategy: What `strategy` returned, or a `tf.distribute.Strategy`; `None` is this machine's
+            first device.
     """
     if keras.backend.backend() == "tensorflow":
         from training.trainer.backends.tensorflow_backend import TensorFlowBackend
@@ -28,8 +27,10 @@ def running(strategy: tf.distribute.Strategy | None = None) -> Backend:
     return JaxTorchBackend(strategy)
 
 
-def strategy(name: str) -> tf.distribute.Strategy | None:
-    """What to train on, by the name that `--strategy` takes.
+def strategy(name: str) -> Any:
+    """Returns the devices to train on, by the name that `--strategy` takes.
+
+    It is a `tf.distribute.Strategy` on TensorFlow, `DataParallel` or `None` on other backends.
 
     Raises:
         ValueError: If the name is unknown, or the backend has only one device.
@@ -44,7 +45,10 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
 
 
 def make_deterministic() -> None:
-    """The same bits each time on the same machine. Before the backend has run anything."""
+    """Makes a run's bits the same each time on the same machine.
+
+    The backend must not have run anything before.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

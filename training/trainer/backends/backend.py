@@ -33,28 +33,28 @@ class Backend(Protocol):
         """Raises a ValueError if the job cannot run here."""
 
     def versions(self) -> dict[str, str]:
-        """Of the backend's package."""
+        """Returns the version of the backend's package, by its name."""
 
     def accelerators(self) -> list[str]:
-        """The names of the GPUs and TPUs in use."""
+        """Returns the names of the GPUs and TPUs in use."""
 
-    def scope(self) -> AbstractContextManager:
-        """In which the model and its optimizer are made."""
+    def scope(self) -> AbstractContextManager[Any]:
+        """Returns the context in which the model and its optimizer are made."""
 
-    def readable_errors(self, job: Job) -> AbstractContextManager:
-        """In which the backend's errors become an OSError or a RunError that says what to do."""
+    def readable_errors(self, job: Job) -> AbstractContextManager[Any]:
+        """Returns a context that turns errors into an OSError or RunError that says what to do."""
 
     def model(self, network: keras.Model, recipe: Recipe) -> keras.Model:
-        """The same layers and weights, as `fit` takes them here."""
+        """Returns a model of the same layers and weights, as `fit` takes it on this backend."""
 
     def jit_compile(self, recipe: Recipe) -> bool | str:
-        """As `compile` takes it."""
+        """Returns what `compile` takes."""
 
     def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
         """Returns the learning-rate callback."""
 
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
-        """What else goes with a run here."""
+        """Returns the callbacks that only this backend needs."""
 
     def training_input(
         self,
@@ -65,7 +65,7 @@ class Backend(Protocol):
         size: int,
         rate: LearningRateSetter,
     ) -> tuple[Any, int]:
-        """What `fit` takes, from the counter's step on, and the most steps of one call."""
+        """Returns what `fit` iterates over, from the counter's step on, and the steps of a call."""
 
     def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
         """Returns what `fit` evaluates at every epoch's end: every image once.

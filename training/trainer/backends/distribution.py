@@ -21,7 +21,7 @@ LOOPS_CANNOT_SYNCHRONIZE = (
 
 
 def choose(name: str) -> tf.distribute.Strategy:
-    """The strategy of that name. Must be called before TensorFlow has run anything.
+    """Returns the strategy of that name. TensorFlow must not have run anything before.
 
     Args:
         name: `"one"` device; `"mirrored"` over the visible GPUs of this machine; `"multi_worker"`
@@ -48,7 +48,7 @@ def choose(name: str) -> tf.distribute.Strategy:
 
 
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
-    """Who else trains: TF_CONFIG's cluster, else the tasks of the Slurm step, else nobody."""
+    """Returns TF_CONFIG's cluster, else the tasks of the Slurm step, else `None`."""
     if "TF_CONFIG" in os.environ:
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
@@ -57,7 +57,7 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run's files: worker 0, or the only one there is."""
+    """Tells whether this process writes the run's files: the first one, or the only one."""
     return worker(strategy) == 0
 
 
@@ -66,11 +66,12 @@ def worker(strategy: tf.distribute.Strategy) -> int:
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return 0
-    return int(resolver.task_id)
+    chiefs = resolver.cluster_spec().as_dict().get("chief", ())
+    return int(resolver.task_id) + (0 if resolver.task_type == "chief" else len(chiefs))
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:
-    """Processes that train together."""
+    """Returns the number of processes that train together."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return 1
@@ -106,12 +107,11 @@ def sum_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
         return value
     replicas = strategy.num_replicas_in_sync // workers(strategy)
 
-    @tf.function
     def total() -> tf.Tensor:
         parts = strategy.run(lambda: tf.constant(value / replicas, tf.float64))
         return strategy.reduce("SUM", parts, axis=None)
 
-    return float(total())
+    return float(tf.function(total)())
 
 
 class DistributedModel(keras.Model):
@@ -155,12 +155,12 @@ class DistributedModel(keras.Model):
 
 
 def distributed(model: keras.Model) -> keras.Model:
-    """The same layers and weights as a `DistributedModel`. Call it in the strategy's scope."""
+    """Returns a `DistributedModel` of the same layers and weights; call it in the scope."""
     return DistributedModel(model.inputs, model.outputs, name=model.name)
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
-    """From now on every batch's statistics are those of all replicas' images together.
+    """Lets batch norm take every batch's statistics over all replicas' images.
 
     Raises:
         ValueError: If blocks run in a loop: TensorFlow's replicas cannot meet inside one.
@@ -172,10 +172,10 @@ def synchronize_batch_norm(model: keras.Model) -> None:
 
 
 class AverageMovingStatistics(keras.callbacks.Callback):
-    """Makes the moving statistics of all replicas equal, by their mean, before they are used.
+    """Sets the moving statistics of all replicas to their mean before each evaluation.
 
-    Each replica moves its own by its own images' statistics, and Keras leaves them apart: an
-    evaluation would depend on the replica, and a checkpoint would hold the first one's.
+    Each replica updates its own statistics by its own images. Keras leaves them different: an
+    evaluation would depend on the replica, and a checkpoint would hold those of the first replica.
     """
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -190,7 +190,7 @@ def average_moving_statistics(model: keras.Model) -> None:
 
 
 def evaluation_batch_size(examples: int, at_most: int, replicas: int) -> int:
-    """A batch size with which no replica is ever handed an empty part, of which the mean is NaN.
+    """Returns a batch size that gives every replica an image: the mean of no images is NaN.
 
     TensorFlow cuts the last batch of r images into parts of ceil(r / replicas), and the last part
     may come out empty.

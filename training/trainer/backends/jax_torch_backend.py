@@ -91,10 +91,10 @@ class JaxTorchBackend:
 
         return [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
 
-    def scope(self) -> AbstractContextManager:
+    def scope(self) -> AbstractContextManager[Any]:
         return self.devices.scope() if self.devices else nullcontext()
 
-    def readable_errors(self, job: Job) -> AbstractContextManager:
+    def readable_errors(self, job: Job) -> AbstractContextManager[Any]:
         if job.dataset in array_files.NAMES:
             return nullcontext()  # all data are in memory
         from training.data.reading_errors import readable_errors
@@ -165,14 +165,14 @@ class JaxTorchBackend:
 
 
 class PlannedRate(LearningRateSetter):
-    """A rate that a call's plan asks for, since it makes several steps."""
+    """The learning rate, read by the plan of each call, which may make several steps."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Nothing: setting the optimizer's would fetch the whole state from the device."""
+        """Does nothing: to set the optimizer's would fetch the whole state from the device."""
 
 
 class EvaluationBatches(keras.utils.PyDataset):
-    """Every image once, in the split's order; the last batch may be smaller. On the device."""
+    """Every image once, in the split's order, on the device; the last batch may be smaller."""
 
     def __init__(self, split: ArraySplit, batch_size: int, mean: np.ndarray | None) -> None:
         super().__init__()

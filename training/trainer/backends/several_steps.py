@@ -24,7 +24,7 @@ from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 class Plan(NamedTuple):
     """What one call is to do. Arrays are as long as the longest call, so that one program fits."""
 
-    steps: np.ndarray  # () int32: how many
+    steps: np.int32  # how many
     rates: np.ndarray  # (most,) float32
     draw: BatchDraw  # of (most, batch_size)
 
@@ -102,7 +102,8 @@ class JaxSteps(keras.Model):
     `source` must be set before `fit`; `devices` is `None` for one device.
     """
 
-    source: Source | None = None
+    source: Source
+    train_function: Any
     devices: data_parallel.DataParallel | None = None
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
@@ -149,7 +150,7 @@ class JaxSteps(keras.Model):
 class TorchSteps(keras.Model):
     """Does what `JaxSteps` does, one step after the other, without waiting for their losses."""
 
-    source: Source | None = None
+    source: Source
 
     def train_step(self, data: Any) -> Any:
         images, labels = self.source.call_data(data)
@@ -162,4 +163,4 @@ class TorchSteps(keras.Model):
         return logs
 
 
-STEPPING = {"jax": JaxSteps, "torch": TorchSteps}
+STEPPING: dict[str, Any] = {"jax": JaxSteps, "torch": TorchSteps}

@@ -70,8 +70,9 @@ class TensorFlowBackend:
         details = tf.config.experimental.get_device_details
         return [details(device).get("device_name", device.device_type) for device in devices]
 
-    def scope(self) -> AbstractContextManager:
-        return self.strategy.scope()
+    def scope(self) -> AbstractContextManager[Any]:
+        scope: AbstractContextManager[Any] = self.strategy.scope()
+        return scope
 
     @contextmanager
     def readable_errors(self, job: Job) -> Iterator[None]:
