@@ -76,7 +76,7 @@ def _comparison(batch: int, folder: str) -> Comparison:
     keras = Contender(
         "keras.applications, SavedModel", f"{PEERS}.exported:answering", {**given, "kind": "keras"}
     )
-    alike = replace(keras, name=f"{keras.name}, served like ours", environment=SERVING)
+    alike = replace(keras, name=f"{keras.name}, in this project's server environment", environment=SERVING)
     runtimes = [
         Contender(
             f"PyTorch's, {title}",
