@@ -76,7 +76,8 @@ def _comparison(batch: int, folder: str) -> Comparison:
     keras = Contender(
         "keras.applications, SavedModel", f"{PEERS}.exported:answering", {**given, "kind": "keras"}
     )
-    alike = replace(keras, name=f"{keras.name}, in this project's server environment", environment=SERVING)
+    served = f"{keras.name}, in this project's server environment"
+    alike = replace(keras, name=served, environment=SERVING)
     runtimes = [
         Contender(
             f"PyTorch's, {title}",
