@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
 from training.common.errors import arguments
 from training.config import recipes
+from training.config.catalogue import DATASETS
 
 if TYPE_CHECKING:
     from training.config.jobs import Job
@@ -148,7 +150,12 @@ def _job(options: argparse.Namespace) -> Job:
         overrides.append(f"precision={options.precision}")
     if options.jit:
         overrides.append("jit=true")
-    recipe = recipes.override(recipes.load(name), overrides)
+    recipe = recipes.load(name)
+    if options.recipe is None and not DATASETS[fields["dataset"]].photographs:
+        # Fine-tuning's crops are of photographs; these images keep their own augmentation.
+        own = recipes.load(recipes.default(fields["network"], fields["dataset"]))
+        recipe = replace(recipe, augmentation=own.augmentation)
+    recipe = recipes.override(recipe, overrides)
     job = jobs.Job(**fields, recipe=recipe)
     job.check()
     if job.weights is not None:
