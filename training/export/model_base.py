@@ -25,7 +25,7 @@ KEPT = 10  # versions that a label remembers
 
 
 def versions(home: Path) -> list[int]:
-    """A model's complete versions on disk, ascending."""
+    """Returns the numbers of a model's complete versions on disk, ascending."""
     if not home.is_dir():
         return []
     return sorted(
@@ -36,7 +36,7 @@ def versions(home: Path) -> list[int]:
 
 
 def labels(base: Path) -> dict[str, Labels]:
-    """Each model's labels; models and versions that are no longer on disk are left out."""
+    """Returns each model's labels, without models and versions that are no longer on disk."""
     state = base / STATE
     written = json.loads(state.read_text()) if state.is_file() else {}
     names = sorted(path.parent.parent.name for path in base.glob("*/[0-9]*/saved_model.pb"))
@@ -52,7 +52,7 @@ def labels(base: Path) -> dict[str, Labels]:
 
 
 def refresh(base: Path) -> None:
-    """Labels versions that are new on disk and writes the configuration.
+    """Labels the versions that are new on disk, then writes the configuration.
 
     A model's first version becomes `stable`; a later one becomes `canary`.
     """
@@ -92,7 +92,7 @@ def rollback(base: Path, name: str, label: str = STABLE) -> int:
     """Gives a label back to the version that had it before; returns that version.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no earlier version had the label.
     """
     with _changing(base) as state:
         history = _of(state, base, name).get(label, [])
@@ -115,7 +115,7 @@ def _of(state: dict[str, Labels], base: Path, name: str) -> Labels:
 
 @contextmanager
 def _changing(base: Path) -> Iterator[dict[str, Labels]]:
-    """The labels, to be changed by one process at a time; written when the block ends well."""
+    """Yields the labels to one process at a time, and writes them if the block raises nothing."""
     base.mkdir(parents=True, exist_ok=True)
     with (base / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -127,13 +127,13 @@ def _changing(base: Path) -> Iterator[dict[str, Labels]]:
 
 
 def config(state: dict[str, Labels], root: str) -> str:
-    """TF Serving's `ModelServerConfig` in text form.
+    """Returns TF Serving's `ModelServerConfig` in text form.
 
-    Loaded are the labelled versions and, for a quick rollback, the stable one's predecessor.
+    Servers load the labelled versions and, for a quick rollback, the previous stable version.
 
     Args:
-        state: As of `labels`.
-        root: The absolute path that the server has the base at.
+        state: Each model's labels, as `labels` returns them.
+        root: The absolute path of the base as the server sees it.
     """
     lines = ["# Generated from labels.json by `python -m training`.", "model_config_list {"]
     for name, own in state.items():

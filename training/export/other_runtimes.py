@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ def _converted(
     level = chatter.level
     chatter.setLevel(logging.CRITICAL)
     try:
-        export(model, name, file, calibration)
+        with warnings.catch_warnings(action="ignore"):
+            export(model, name, file, calibration)
         return load(name, file)
     except Exception as error:  # converters and runtimes raise errors of their own kinds
         reason = " ".join(str(error).split())[:500]

@@ -84,7 +84,7 @@ def _signatures(version: Path) -> set[str]:
 
 
 def example(encoded: bytes) -> bytes:
-    """An image as TF Serving's Classify interface takes it: a serialized `tf.train.Example`."""
+    """Returns an image as a serialized `tf.train.Example`, for TF Serving's Classify interface."""
     value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
     features = tf.train.Features(feature={"image_bytes": value})
     return bytes(tf.train.Example(features=features).SerializeToString())

@@ -19,7 +19,7 @@ WORTHWHILE = 1.05  # images per second, by which a larger batch must be better
 
 
 def measure(version: Path) -> dict[int, float]:
-    """Median seconds of `serve_bytes` by batch size; the sizes take turns in every round."""
+    """Returns the median seconds of `serve_bytes` by batch size, measured in turns."""
     loaded = tf.saved_model.load(version)
     function = loaded.signatures["serve_bytes"]
     channels = (
@@ -39,7 +39,7 @@ def measure(version: Path) -> dict[int, float]:
 
 
 def choose(measured: Mapping[int, float], longest: float) -> int:
-    """The largest batch size that is worthwhile and takes at most `longest` seconds."""
+    """Returns the largest batch size that is worthwhile and takes at most `longest` seconds."""
     best = min(measured)
     for size, seconds in sorted(measured.items()):
         faster = size / seconds >= WORTHWHILE * best / measured[best]
@@ -49,7 +49,7 @@ def choose(measured: Mapping[int, float], longest: float) -> int:
 
 
 def write(file: Path, measured: Mapping[int, float], longest: float) -> None:
-    """Writes the file; its comment has the figures that it comes from."""
+    """Writes the file, with the measured figures in a comment."""
     size = choose(measured, longest)
     # Waiting longer than one image takes to compute costs more than a batch gains.
     wait = min(measured[1] / 2, 0.005) if size > 1 else 0

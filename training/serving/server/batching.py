@@ -1,4 +1,4 @@
-"""Requests of several callers computed together."""
+"""Computes requests of several callers together."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class _Task:
 
     @property
     def key(self) -> Any:
-        """What can be computed together: the same function of images of one shape."""
+        """Tasks of equal keys can be computed together: one function, images of one shape."""
         shapes = tuple((name, x.dtype.str, x.shape[1:]) for name, x in sorted(self.inputs.items()))
         return self.version, self.signature, shapes
 
 
 class Batcher:
-    """Queues by what can be computed together, and threads that empty them, oldest first."""
+    """A queue for each kind of task, and threads that empty the queues, oldest task first."""
 
     def __init__(self, batching: Batching, metrics: Metrics) -> None:
         self._batching = batching
@@ -58,11 +58,11 @@ class Batcher:
             thread.start()
 
     def run(self, version: Version, signature: str, inputs: Arrays, deadline: float) -> Arrays:
-        """Computes a signature, perhaps with other requests; blocks.
+        """Computes a signature, perhaps together with other requests; blocks until it is done.
 
         Raises:
-            ServingError: UNAVAILABLE if too much is queued; DEADLINE_EXCEEDED; what computing
-                raises.
+            ServingError: UNAVAILABLE if too much is queued; DEADLINE_EXCEEDED if it takes too long.
+            tf.errors.OpError: If the computation fails.
         """
         task = _Task(version, signature, inputs, deadline)
         most = self._batching.max_enqueued_batches * self._batching.max_batch_size
@@ -82,7 +82,7 @@ class Batcher:
             ) from None
 
     def stop(self) -> None:
-        """Computes what is queued, then ends."""
+        """Computes the queued tasks, then ends the threads."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -96,7 +96,7 @@ class Batcher:
                 self._compute(tasks)
 
     def _next(self) -> list[_Task]:
-        """Waits for a batch that is full or has waited long enough; empty when all is over."""
+        """Waits until a batch is full or has waited long enough; an empty one ends the thread."""
         patience = self._batching.batch_timeout_micros / 1e6
         with self._changed:
             while True:
@@ -136,7 +136,7 @@ class Batcher:
             if len(tasks) == 1:
                 _finish(first.future, error=error)
                 return
-            for task in tasks:  # one broken image is not the others' fault
+            for task in tasks:  # a broken image must fail its own request only
                 self._compute([task])
             return
         start = 0
@@ -147,7 +147,7 @@ class Batcher:
 
 
 class Direct:
-    """No batching: every request by itself, in its caller's thread."""
+    """Computes every request by itself, in its caller's thread."""
 
     def run(self, version: Version, signature: str, inputs: Arrays, deadline: float) -> Arrays:
         return version.run(signature, inputs)
@@ -167,7 +167,7 @@ def _finish(future: Future[Arrays], result: Any = None, error: Exception | None 
 
 
 def as_serving_error(error: Exception) -> ServingError:
-    """TensorFlow's errors in words for the caller."""
+    """Returns an error of computing as one with a code and words for the caller."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.InvalidArgumentError):
@@ -178,7 +178,7 @@ def as_serving_error(error: Exception) -> ServingError:
 
 
 def _in_short(message: str) -> str:
-    """Of TensorFlow's page the line that says what is wrong."""
+    """Returns the line of TensorFlow's message that says what is wrong."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[{{node")
     telling = [line for line in lines if not line.startswith(skipped) and "nodes" not in line[:4]]

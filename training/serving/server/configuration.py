@@ -1,4 +1,4 @@
-"""TF Serving's configuration files, as far as the embedded server follows them."""
+"""TF Serving's configuration files, as far as the embedded server reads them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Model:
     labels: Mapping[str, int]
 
     def wanted(self) -> list[int]:
-        """The versions to have in memory, of those on disk."""
+        """Returns the versions on disk that belong in memory."""
         present = model_base.versions(self.home)
         if self.policy.HasField("specific"):
             return [version for version in present if version in self.policy.specific.versions]
@@ -34,16 +34,16 @@ class Model:
 
 
 def models(file: Path) -> dict[str, Model]:
-    """The models of a `models.config`.
+    """Reads the models of a `models.config`.
 
     Raises:
-        ValueError: If the file is no such configuration.
+        ValueError: If the file is not a `ModelServerConfig` in text form.
         OSError: If it cannot be read.
     """
     try:
         parsed = text_format.Parse(file.read_text(), model_server_config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
-        raise ValueError(f"{file} is no models.config: {error}") from error
+        raise ValueError(f"{file} is not a models.config: {error}") from error
     return {
         model.name: Model(
             model.name,
@@ -57,7 +57,7 @@ def models(file: Path) -> dict[str, Model]:
 
 @dataclass(frozen=True)
 class Batching:
-    """How requests are put together; the names and meanings of TF Serving's file."""
+    """How requests are put together, in TF Serving's names."""
 
     max_batch_size: int = 16
     batch_timeout_micros: int = 2000
@@ -66,7 +66,12 @@ class Batching:
 
 
 def batching(file: Path) -> Batching:
-    """A batching parameters file: lines such as `max_batch_size { value: 16 }`."""
+    """Reads a batching parameters file, whose lines are as `max_batch_size { value: 16 }`.
+
+    Raises:
+        ValueError: If the file has no such line.
+        OSError: If it cannot be read.
+    """
     found = re.findall(r"(\w+)\s*\{\s*value:\s*(\d+)\s*\}", file.read_text())
     values = {key: int(value) for key, value in found if key in Batching.__annotations__}
     if not values:

@@ -1,4 +1,4 @@
-"""What a request can fail with: gRPC's codes, and the HTTP status that TF Serving gives each."""
+"""Errors of requests: gRPC's codes, and the HTTP status that TF Serving gives each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HTTP_STATUS: Mapping[StatusCode, int] = MappingProxyType(
 
 
 class ServingError(Exception):
-    """A request that is answered with `code` and a message for the caller."""
+    """An error that the caller is told, with a code of gRPC and a message."""
 
     def __init__(self, code: StatusCode, message: str) -> None:
         super().__init__(message)

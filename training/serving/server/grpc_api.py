@@ -1,4 +1,4 @@
-"""TF Serving's gRPC services, by the official stubs."""
+"""TF Serving's gRPC services, on the official stubs."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Services(
             return answer()
         except ServingError as error:
             code, message = error.code, error.message
-        except Exception as error:  # whatever it was, the server goes on
+        except Exception as error:  # a fault in one request must not end the server
             code, message = grpc.StatusCode.INTERNAL, f"{type(error).__name__} in the server"
         finally:
             self._metrics.answered("grpc", method, name, code.name, started, message)

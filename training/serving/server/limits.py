@@ -1,4 +1,4 @@
-"""How much one request, and all of them together, may ask for."""
+"""The limits of one request, and of all requests together."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from training.serving.server.errors import ServingError
 
 @dataclass(frozen=True)
 class Limits:
-    """Encoded images have a limit of their own, in the exported graph."""
+    """Limits that the server checks; the exported graph checks encoded images itself."""
 
     request_bytes: int = 32 * 1024**2
     batch: int = 64  # images in one request
     pixels: int = 2**25  # of all images in a request of raw pixels
-    concurrent: int = 64  # requests that are worked on
-    seconds: float = 30.0  # until an answer, where the caller gives no deadline
+    concurrent: int = 64  # requests answered at the same time
+    seconds: float = 30.0  # until an answer, where the caller sets no deadline
 
     def check(self, shape: Sequence[int]) -> None:
         """Checks an input's shape: (N,) of image files, (N, H, W, C) of pixels.
 
         Raises:
-            ServingError: If it is more than allowed.
+            ServingError: RESOURCE_EXHAUSTED if it is more than allowed.
         """
         if shape[0] > self.batch:
             raise self.exceeded(f"{shape[0]} images; at most {self.batch} go in one request")

@@ -1,4 +1,4 @@
-"""What Prometheus is told. Each server has a registry of its own."""
+"""Counters and times for Prometheus. Each server has its own registry."""
 
 from __future__ import annotations
 
@@ -50,7 +50,16 @@ class Metrics:
     def answered(
         self, api: str, method: str, model: str | None, code: str, started: float, message: str = ""
     ) -> None:
-        """`model`: None of one that is not served, lest callers invent time series."""
+        """Records one answered request.
+
+        Args:
+            api: `rest` or `grpc`.
+            method: Such as `predict`.
+            model: The served model; None of any other name, since each name is a time series.
+            code: The status that was answered.
+            started: `time.monotonic()` when the request arrived.
+            message: What was wrong with the request.
+        """
         seconds = time.monotonic() - started
         self._requests.labels(api, method, model or "unknown", code).inc()
         self._seconds.labels(api, method).observe(seconds)
@@ -61,5 +70,5 @@ class Metrics:
         logger.info(json.dumps(line))
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """Returns all metrics in Prometheus's text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The versions in memory: loaded, warmed up, exchanged under load, let go."""
+"""The versions in memory: loading, warm-up, exchange under load, removal."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def load(name: str, number: int, path: Path) -> Version:
 
 
 class Models:
-    """What is served, kept in step with the configuration file and the disk.
+    """The served models, kept in step with the configuration file and the disk.
 
     Args:
         config: A `models.config`.
-        metrics: Told how many versions are in memory.
+        metrics: Records how many versions are in memory.
     """
 
     def __init__(self, config: Path, metrics: Metrics) -> None:
@@ -92,7 +92,7 @@ class Models:
         self._thread: threading.Thread | None = None
 
     def start(self, poll_seconds: float) -> None:
-        """Loads what there is, then looks for changes again and again."""
+        """Loads the configured versions, then checks for changes every `poll_seconds`."""
         self.refresh()
         self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
         self._thread.start()
@@ -110,9 +110,9 @@ class Models:
                 logger.error("%s: %s; what was served stays served", self._config, error)
 
     def refresh(self) -> None:
-        """Loads versions that are to be served; then drops those that no longer are.
+        """Loads the versions that are to be served, then drops those that no longer are.
 
-        New labels count when their versions are in memory, so that no request falls between.
+        A label moves once its new version is in memory, so that no request finds none.
         """
         models = configuration.models(self._config)
         wanted = {
@@ -136,7 +136,7 @@ class Models:
             self._versions = self._versions | {key: version}
             logger.info("%s version %d is served", *key)
         self._models = models
-        # A model none of whose wanted versions could be loaded keeps those that it has.
+        # If none of a model's wanted versions could be loaded, it keeps those in memory.
         working = {name for name, number in wanted if (name, number) in self._versions}
         dropped = [
             key
@@ -152,10 +152,10 @@ class Models:
             self._metrics.loaded.labels(name).set(sum(key[0] == name for key in self._versions))
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Version:
-        """A version by number or label; by neither, the newest in memory.
+        """Returns a version by number or label; without either, the newest in memory.
 
         Raises:
-            ServingError: NOT_FOUND.
+            ServingError: NOT_FOUND if no such version is in memory.
         """
         versions, models = self._versions, self._models
         if label:
@@ -187,10 +187,10 @@ class Models:
         return name in self._models
 
     def states(self, name: str) -> list[tuple[int, str, str]]:
-        """(version, state of ModelVersionStatus, error) of each version.
+        """Returns (version, state of ModelVersionStatus, error) of each version.
 
         Raises:
-            ServingError: NOT_FOUND.
+            ServingError: NOT_FOUND if there is no such model.
         """
         if not self.known(name):
             raise ServingError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")

@@ -1,4 +1,4 @@
-"""From a request's inputs, checked against the signature and the limits, to its outputs."""
+"""Checks a request's inputs against the signature and the limits, and computes its outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSES, SCORES = "classes", "scores"
 
 
 def definition(version: Version, signature: str) -> dict[str, tuple[np.dtype, list[int]]]:
-    """A signature's inputs: {name: (dtype, shape with -1 for any)}.
+    """Returns a signature's inputs: {name: (dtype, shape with -1 for any)}.
 
     Raises:
         ServingError: INVALID_ARGUMENT if there is no such signature.
@@ -43,10 +43,11 @@ def predict(
     limits: Limits,
     deadline: float,
 ) -> Arrays:
-    """Checks and computes.
+    """Computes a signature after checking the inputs.
 
     Raises:
-        ServingError: Whatever is wrong.
+        ServingError: If the inputs do not fit the signature or exceed the limits, or if computing
+            fails.
     """
     expected = definition(version, signature)
     if set(inputs) != set(expected):
@@ -83,10 +84,25 @@ def classify(
     limits: Limits,
     deadline: float,
 ) -> list[list[tuple[str, float]]]:
-    """TF Serving's Classify interface: serialized `tf.train.Example`s -> (label, score) each."""
+    """Answers TF Serving's Classify interface.
+
+    Args:
+        version: The version to ask.
+        signature: Its signature, which takes examples.
+        examples: Serialized `tf.train.Example`s.
+        runner: Computes it.
+        limits: The largest request.
+        deadline: `time.monotonic()` by which the answer is wanted.
+
+    Returns:
+        For each example (label, score), best first.
+
+    Raises:
+        ServingError: As `predict` does.
+    """
     if CLASSIFY_INPUT not in definition(version, signature):
         raise invalid(
-            f"The signature {signature!r} takes no examples; our exports' 'classify_examples' does"
+            f"The signature {signature!r} takes no examples; 'classify_examples' of exports does"
         )
     inputs = {CLASSIFY_INPUT: np.array(examples, dtype=object)}
     outputs = predict(version, signature, inputs, runner, limits, deadline)

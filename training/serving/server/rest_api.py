@@ -32,11 +32,11 @@ PATH = re.compile(
     r"(?P<name>[^/:]+)(/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?"
     r"(?P<what>/metadata|:predict|:classify)?"
 )
-BODY_SECONDS = 30.0  # a request that does not arrive in that time is given up
+BODY_SECONDS = 30.0  # for a request's body to arrive
 
 
 class Api:
-    """The application; `app` is what uvicorn runs."""
+    """TF Serving's REST interface; `app` is the application that uvicorn runs."""
 
     def __init__(
         self, models: Models, runner: Batcher | Direct, limits: Limits, metrics: Metrics
@@ -93,14 +93,18 @@ class Api:
             response = JSONResponse(rest_json.error_body(error), HTTP_STATUS[error.code])
         except ClientDisconnect:
             response = JSONResponse({"error": "the caller has gone"}, 499)
-        except Exception as error:  # whatever it was, the server goes on
+        except Exception as error:  # a fault in one request must not end the server
             message = f"{type(error).__name__} in the server"
             response = JSONResponse({"error": message}, 500)
         self._metrics.answered("rest", method, name, str(response.status_code), started, message)
         return response
 
     async def _body(self, request: Request) -> bytes:
-        """The request's body, as long as it is allowed to be."""
+        """Reads the request's body.
+
+        Raises:
+            ServingError: If it is longer than allowed, or takes too long to arrive.
+        """
         limit = self._limits.request_bytes
         body = bytearray()
 
@@ -118,7 +122,7 @@ class Api:
         return bytes(body)
 
     def _answer(self, found: re.Match[str], what: str) -> Callable[[bytes], str]:
-        """What to do with the body; runs in a thread and gives JSON."""
+        """Returns the function that answers a body with JSON; it runs in a thread."""
         number = int(found["version"]) if found["version"] else None
 
         def version() -> Version:
@@ -197,5 +201,5 @@ def _example(row: dict[str, Any]) -> tf.train.Example:
 
 
 def limit_threads(count: int) -> None:
-    """How many requests the event loop's thread pool works on; called in the loop."""
+    """Sets how many requests the event loop's thread pool works on; called in the loop."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = count

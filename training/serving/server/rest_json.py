@@ -16,10 +16,10 @@ DEEPEST = 16  # nesting of lists and objects; images have 4
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """A request's JSON object.
+    """Parses a request's JSON object.
 
     Raises:
-        ServingError: INVALID_ARGUMENT.
+        ServingError: INVALID_ARGUMENT if the body is not one.
     """
     try:
         request = json.loads(body, parse_constant=_no_constant)
@@ -31,7 +31,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def signature_name(request: dict[str, Any], default: str) -> str:
@@ -42,10 +42,10 @@ def signature_name(request: dict[str, Any], default: str) -> str:
 
 
 def inputs(request: dict[str, Any], expected: dict[str, tuple[np.dtype, list[int]]]) -> Arrays:
-    """The arrays of `instances` (a row each) or `inputs` (by column), as the signature has them.
+    """Converts `instances` (by row) or `inputs` (by column) to the signature's arrays.
 
     Raises:
-        ServingError: INVALID_ARGUMENT.
+        ServingError: INVALID_ARGUMENT if they do not fit the signature.
     """
     if ("instances" in request) == ("inputs" in request):
         raise invalid("A request has either 'instances' or 'inputs'")
@@ -119,7 +119,7 @@ def from_base64(name: str, text: str) -> bytes:
 
 
 def predictions(outputs: Arrays, by_row: bool) -> dict[str, Any]:
-    """An answer in the layout of its request."""
+    """Lays an answer out as its request was, by row or by column."""
     columns = {name: _listed(name, value) for name, value in outputs.items()}
     if not by_row:
         return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}

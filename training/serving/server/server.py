@@ -32,12 +32,12 @@ class Server:
 
     Args:
         config: The configuration file.
-        host: Where to listen; others than this machine reach it only if that says so.
-        grpc_port: 0 takes a free one, which `grpc_port` then tells.
-        rest_port: The same.
+        host: The address to listen on. Other machines do not reach the default.
+        grpc_port: The port for gRPC. 0 takes a free one; the attribute `grpc_port` says which.
+        rest_port: The port for REST and the page. 0 takes a free one; `rest_port` says which.
         batching: How requests are put together; None computes each by itself.
-        limits: What requests may ask for.
-        poll_seconds: Between two looks at the configuration file and the disk.
+        limits: The largest requests that are answered.
+        poll_seconds: The time between two checks of the configuration file and the disk.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Server:
     ) -> None:
         self.metrics = Metrics()
         self.models = Models(config, self.metrics)
-        self._poll_seconds = poll_seconds
+        self._host, self._poll_seconds = f"[{host}]" if ":" in host else host, poll_seconds
         self._runner = Direct() if batching is None else Batcher(batching, self.metrics)
 
         self._grpc = grpc.server(
             concurrent.futures.ThreadPoolExecutor(limits.concurrent, "grpc"),
-            # Those beyond are answered RESOURCE_EXHAUSTED.
+            # Further requests are answered RESOURCE_EXHAUSTED.
             maximum_concurrent_rpcs=4 * limits.concurrent,
             options=[
                 ("grpc.max_receive_message_length", limits.request_bytes),
@@ -98,16 +98,17 @@ class Server:
         )
 
     def start(self) -> None:
-        """Loads the models, then takes requests."""
+        """Loads the models, then accepts requests."""
         self.models.start(self._poll_seconds)
         self._grpc.start()
         self._rest.start()
         while not self._uvicorn.started and self._rest.is_alive():
             threading.Event().wait(0.01)
         logger.info("gRPC on port %d, REST on port %d", self.grpc_port, self.rest_port)
+        logger.info("try it in a browser: http://%s:%d/", self._host, self.rest_port)
 
     def stop(self, grace_seconds: float = 30.0) -> None:
-        """Takes no more requests, answers those that it has, then ends."""
+        """Accepts no more requests, answers those that have arrived, then ends."""
         self._uvicorn.should_exit = True
         finished = self._grpc.stop(grace_seconds)
         finished.wait()
@@ -139,9 +140,9 @@ class Server:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A listening socket whose protocol is given as TCP.
+    """Opens a listening socket whose protocol is given as TCP.
 
-    Only then asyncio turns off Nagle's algorithm, which delays the end of every answer by 40 ms.
+    Otherwise asyncio leaves Nagle's algorithm on, which delays the end of every answer by 40 ms.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
