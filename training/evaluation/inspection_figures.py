@@ -25,14 +25,12 @@ def responses(stds: Mapping[str, np.ndarray], path: Path) -> None:
         path: The PNG.
     """
     figure = Figure(figsize=(6.5, 5.5), layout="constrained")
-    for axes, title, arranged in zip(
-        figure.subplots(2, 1),
-        ("layer, from input to output", "layer, sorted by magnitude"),
-        (np.asarray, lambda values: np.sort(values)[::-1]),
-        strict=True,
-    ):
-        _draw_layers(axes, {name: arranged(values) for name, values in stds.items()})
-        finish_axes(axes, xlabel=title, ylabel="standard deviation", **y_axis(stds))
+    by_layer, by_magnitude = figure.subplots(2, 1)
+    _draw_layers(by_layer, stds)
+    _draw_layers(by_magnitude, {name: np.sort(values)[::-1] for name, values in stds.items()})
+    labels = {"ylabel": "standard deviation", **y_axis(stds)}
+    finish_axes(by_layer, xlabel="layer, from input to output", **labels)
+    finish_axes(by_magnitude, xlabel="layer, sorted by magnitude", **labels)
     save(figure, path)
 
 
