@@ -49,8 +49,9 @@ def test_the_same_weights_as_on_one_device(runs, name):
     assert one["file"] == many["file"] == "step-000000008.npz"
     for key in one:
         if key.startswith(("weights/", "optimizer/")):
-            # float32 sums in another order; the moving variances are some 1e4, hence rtol
-            np.testing.assert_allclose(one[key], many[key], rtol=1e-3, atol=1e-4, err_msg=key)
+            # float32 sums in another order: for moving means, of large pixels whose mean is near 0,
+            # hence atol; the moving variances are some 1e4, hence rtol.
+            np.testing.assert_allclose(one[key], many[key], rtol=1e-3, atol=1e-3, err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
