@@ -102,7 +102,7 @@ def values(job: Job) -> dict[str, Any]:
 
 def load(path: Path) -> Job:
     """Reads the job of a file that holds `{"job": {...}}`."""
-    return of_values(json.loads(path.read_text())["job"])
+    return of_values(json.loads(path.read_text(encoding="utf-8-sig"))["job"])
 
 
 def of_values(job: Mapping[str, Any]) -> Job:

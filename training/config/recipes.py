@@ -195,7 +195,7 @@ def read(file: str) -> dict[str, Any]:
             f"Recipes: {', '.join(RECIPES)}; a file holds the fields of one as JSON."
         )
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"The recipe file {path} is not JSON: {error}") from error
     if not isinstance(values, dict):

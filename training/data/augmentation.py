@@ -93,6 +93,7 @@ def decode_cut(
     size: int = CROP,
     channels: int = 3,
     kernel: str = "triangle",
+    exported: bool = False,
 ) -> tf.Tensor:
     """What `cut` gives of the decoded photograph, decoding no more of a JPEG than that takes.
 
@@ -101,7 +102,8 @@ def decode_cut(
         choose: From the photograph's shape to the window.
         size: Side of the square.
         channels: 3, or 1 for grey.
-        kernel: As of `cut`.
+        kernel: Of the interpolation, as `cut` takes it.
+        exported: Whether the graph must hold everything, since it leaves this process.
 
     Returns:
         float32 (size, size, channels), 0..255.
@@ -109,7 +111,7 @@ def decode_cut(
 
     def from_jpeg() -> tf.Tensor:
         stored = tf.image.extract_jpeg_shape(encoded)[:2]
-        turn = image_decoding.jpeg_orientation(encoded)
+        turn = image_decoding.jpeg_orientation(encoded, exported)
         shape = image_decoding.displayed_shape(stored, turn)
         window = choose(shape)
         box = _source_box(shape, window, size)
@@ -118,7 +120,7 @@ def decode_cut(
         return cut(region, Window(window.scale, window.top - top, window.left - left), size, kernel)
 
     def from_other() -> tf.Tensor:
-        image = image_decoding.decode_other_than_jpeg(encoded, channels)
+        image = image_decoding.decode_other_than_jpeg(encoded, channels, exported)
         return cut(image, choose(tf.shape(image)), size, kernel)
 
     return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)

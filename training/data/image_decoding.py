@@ -2,24 +2,30 @@
 
 It turns the picture as its Exif data say, shows transparent pixels over white, takes the first
 picture of an animation, and refuses what it cannot show so; docs/images.md has the limits.
-Everything happens in the graph, since exported models hold it too.
+All of it can be in the graph, for exported models. Elsewhere a graph calls what only some files
+need as a function of this process: as part of the graph, it takes a second each time that a data
+set is begun.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
 from training.data.formats import bmp, colours, exif, gif, jpeg, png, webp
-from training.data.formats.fields import apart, text
+from training.data.formats.fields import text, traced_once
 from training.data.formats.kinds import READ_FORMATS
 
 
-def decode(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
+def decode(encoded: tf.Tensor, channels: int = 3, exported: bool = False) -> tf.Tensor:
     """The whole picture.
 
     Args:
         encoded: The bytes of an image file, a scalar string.
         channels: 3, or 1 for grey (ITU-R BT.601).
+        exported: Whether the graph must hold everything, since it leaves this process.
 
     Returns:
         uint8 (H, W, channels).
@@ -29,19 +35,47 @@ def decode(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     """
 
     def from_jpeg() -> tf.Tensor:
-        return exif.turned(jpeg.decoded(encoded, channels), jpeg_orientation(encoded))
+        turn = jpeg_orientation(encoded, exported)
+        return exif.turned(jpeg.decoded(encoded, channels), turn)
 
     return tf.cond(
-        tf.io.is_jpeg(encoded), from_jpeg, lambda: decode_other_than_jpeg(encoded, channels)
+        tf.io.is_jpeg(encoded),
+        from_jpeg,
+        lambda: decode_other_than_jpeg(encoded, channels, exported),
     )
 
 
 displayed_shape = exif.displayed_extent
 
 
-def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The orientation, 1..8, of a JPEG file: int64."""
-    return exif.orientation(encoded, jpeg.exif_place(tf.convert_to_tensor(encoded)))
+def jpeg_orientation(encoded: tf.Tensor, exported: bool = False) -> tf.Tensor:
+    """The orientation, 1..8, of a JPEG file: int64; `exported` as in `decode`."""
+
+    def read() -> tf.Tensor:
+        if exported:
+            return _jpeg_orientation(encoded)
+        return tf.numpy_function(_called(_jpeg_orientation), (encoded,), tf.int64, stateful=False)
+
+    as_stored = tf.constant(exif.AS_STORED, tf.int64)
+    turn = tf.cond(jpeg.is_plain(encoded), lambda: as_stored, read)
+    return tf.ensure_shape(turn, ())
+
+
+@traced_once
+def _jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    return exif.orientation(encoded, jpeg.exif_place(encoded))
+
+
+def _called(function: Callable[..., tf.Tensor], *more: int) -> Callable[[bytes], np.ndarray]:
+    """A traced function as `tf.numpy_function` calls it, whose ValueErrors become TensorFlow's."""
+
+    def call(encoded: bytes) -> np.ndarray:
+        try:
+            return function(tf.constant(encoded, tf.string), *more).numpy()
+        except tf.errors.OpError as error:
+            raise ValueError(error.message) from None
+
+    return call
 
 
 def decode_jpeg_box(
@@ -63,13 +97,17 @@ def decode_jpeg_box(
     return exif.turned(jpeg.decoded(encoded, channels, stored), turn)
 
 
-def decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = False) -> tf.Tensor:
     """As `decode`, of any format but JPEG."""
-    image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
+    if exported:
+        image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
+    else:
+        function = _called(_decode_other_than_jpeg, channels)
+        image = tf.numpy_function(function, (encoded,), tf.uint8, stateful=False)
     return tf.ensure_shape(image, (None, None, channels))
 
 
-@apart
+@traced_once
 def _decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     reason = refusal(encoded)
     shown = tf.debugging.Assert(reason == "", [tf.strings.join(["the image ", reason])])
@@ -113,6 +151,18 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
         ],
         default=lambda: tf.constant(f"is none of {READ_FORMATS}"),
     )
+
+
+def reason(encoded: tf.Tensor) -> tf.Tensor:
+    """Why a file could not be decoded, a scalar string such as "is damaged or cut off"."""
+    found = tf.numpy_function(_called(_reason), (encoded,), tf.string, stateful=False)
+    return tf.ensure_shape(found, ())
+
+
+@traced_once
+def _reason(encoded: tf.Tensor) -> tf.Tensor:
+    refused = refusal(encoded)
+    return tf.where(refused == "", "is damaged or cut off", refused)
 
 
 def _is_png(encoded: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-FORMATS = "JPEG, PNG, GIF, BMP or WebP"
+from training.data.formats.kinds import READ_FORMATS
+
 HEADER = 32  # bytes
 # A GIF is decoded whole, all its pictures, and LZW shrinks up to 2700 times (12-bit codes that
 # stand for up to 4096 pixels each): so much of it can become 1.4 GB.
@@ -15,7 +16,7 @@ def checked(encoded: tf.Tensor, max_pixels: int) -> tf.Operation:
     """Fails, with what is wrong, for bytes that are no image, or one larger than allowed."""
     height, width = size(encoded)
     known = tf.debugging.Assert(
-        height * width > 0, [f"image_bytes hold no readable {FORMATS} file"]
+        height * width > 0, [f"image_bytes hold no readable {READ_FORMATS} file"]
     )
     with tf.control_dependencies([known]):
         message = tf.strings.format(

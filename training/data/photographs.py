@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from training.data import drawn_datasets, random_order
+from training.data import drawn_datasets, image_decoding, random_order
 from training.data.draws import Draws, PhotographDraw
 from training.data.shares import WHOLE, Share
 from training.data.splits import FileSplit, RecordSplit
@@ -102,8 +102,8 @@ def decoder(
         dtype: The images' type.
     """
 
-    def fail(name: tf.Tensor) -> tf.Tensor:
-        message = tf.strings.join(["The image ", name, " is damaged, or neither JPEG nor PNG."])
+    def fail(name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+        message = tf.strings.join(["The image ", name, " ", image_decoding.reason(encoded)])
         with tf.control_dependencies([tf.debugging.Assert(tf.equal(name, ""), [message])]):
             return tf.zeros([1 if n is None else n for n in shape], dtype)
 
@@ -113,7 +113,7 @@ def decoder(
         # TensorFlow's decoders do not know the name, and a graph has no `except`. So: a data set
         # of one image, which is empty if decoding fails; then comes the one that fails by name.
         attempt = tf.data.Dataset.from_tensors(encoded).map(lambda bytes_: decode(bytes_, drawn))
-        failure = tf.data.Dataset.from_tensors(name).map(fail)
+        failure = tf.data.Dataset.from_tensors((name, encoded)).map(fail)
         image = attempt.ignore_errors().concatenate(failure).take(1).get_single_element()
         return image, label
 

@@ -62,7 +62,7 @@ def _photographs(split: Split, count: int, size: int) -> tuple[np.ndarray, np.nd
 
     found: list[np.ndarray] = []
     labels: list[int] = []
-    with readable_errors("the split"):
+    with readable_errors("folder" if isinstance(split, FileSplit) else "the data set"):
         for images, of_images in eval_batches(split, batch_size=32, image_size=size):
             found.extend(np.asarray(images))
             labels.extend(np.asarray(of_images))

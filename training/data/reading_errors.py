@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+REMEDY = "Mend or remove that file; `train --skip-bad-images` leaves such files out."
 ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?: |$)")
 
 
@@ -27,6 +28,8 @@ def readable_errors(dataset: str, data_dir: str | Path | None = None) -> Iterato
         tf.errors.NotFoundError,
         tf.errors.DataLossError,
     ) as error:
+        if dataset == "folder" and one_line(error).startswith("The image "):
+            raise OSError(f"{one_line(error)}. {REMEDY}") from error
         where = "" if data_dir is None else f" ({data_dir})"
         raise OSError(
             f"The images of {dataset}{where} cannot be read: {one_line(error)}."
@@ -38,7 +41,9 @@ def one_line(error: tf.errors.OpError) -> str:
 
     Where the graph itself refused the image, that is the words of its assertion.
     """
-    message = " ".join(str(error.message).split())
+    # A function of this process adds where in Python its error was.
+    message = str(error.message).split("Traceback (most recent call last)")[0]
+    message = " ".join(message.removeprefix("ValueError: ").split())
     if found := ASSERTION.search(message):
         return found[1].rstrip(".")
     message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0])

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from training.data import image_decoding
 from training.data.folder_walk import images_below
+from training.data.formats.kinds import READ_FORMATS
 from training.data.reading_errors import one_line
+from training.data.splits import listed
 
 
 def encoded(folder: Path | None, count: int, size: int, channels: int) -> list[bytes]:
@@ -21,9 +23,10 @@ def encoded(folder: Path | None, count: int, size: int, channels: int) -> list[b
     """
     if folder is None:
         return drawn(min(count, 16), size, channels)
-    paths, _ = images_below(folder)
+    paths, left_out = images_below(folder)
     if not paths:
-        raise ValueError(f"{folder} has no images, nor have its folders.")
+        others = f" ({listed([str(other) for other in left_out], '; ')})" if left_out else ""
+        raise ValueError(f"{folder} and its folders have no {READ_FORMATS} file{others}.")
     chosen = np.random.default_rng(0).permutation(len(paths))[:count]
     return [_decodable(paths[i]) for i in sorted(chosen)]
 

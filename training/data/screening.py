@@ -4,53 +4,60 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from training.data.splits import Dataset, FileSplit
+from training.data import image_decoding
+from training.data.splits import Dataset, FileSplit, subset
 
 logger = logging.getLogger(__name__)
 
 
 def screened(dataset: Dataset) -> tuple[Dataset, list[str]]:
-    """`dataset` without the images that cannot be decoded, and their paths.
+    """Returns the data set without the images that cannot be decoded, and their paths.
 
-    All are decoded once, ahead of training: what is skipped is then the same in every epoch and
-    after every restart.
+    Every image is decoded once, ahead of training, so that every epoch and every restart skips the
+    same ones.
 
     Raises:
         ValueError: If the data set is not of single files.
     """
     skipped: list[str] = []
     kept: dict[str, FileSplit] = {}
-    for name in ("train", "validation", "test"):
-        split = getattr(dataset, name)
-        if split is None:
-            continue
+    for name, split in dataset.splits.items():
         if not isinstance(split, FileSplit):
             raise ValueError(
                 f"--skip-bad-images is for folders of image files; {dataset.name} is not one. Its "
                 "files were checked when they were prepared: prepare damaged ones again."
             )
-        good = _decodable(split)
+        reasons = _reasons(split)
+        good = reasons == ""
+        kept[name] = subset(split, good)
         skipped += [str(path) for path in split.paths[~good]]
-        kept[name] = FileSplit(split.paths[good], split.labels[good])
-    for path in skipped:
-        logger.warning("skipping %s: it is damaged, or neither JPEG nor PNG", path)
+        for path, reason in zip(split.paths[~good], reasons[~good], strict=True):
+            logger.warning("skipping %s: it %s", path, reason)
     return dataclasses.replace(dataset, **kept), skipped
 
 
-def _decodable(split: FileSplit) -> np.ndarray:
-    """Which of the files can be read and decoded: bool (N,)."""
+def _reasons(split: FileSplit) -> np.ndarray:
+    """Why each of the files cannot be decoded, as strings (N,); "" if it can."""
+    with ThreadPoolExecutor() as pool:
+        return np.array(list(pool.map(_reason, split.paths)), dtype=object)
 
-    def decoded_shape(path: tf.Tensor) -> tf.Tensor:
-        return tf.shape(tf.io.decode_image(tf.io.read_file(path), 3, expand_animations=False))
 
-    def works(path: tf.Tensor) -> tf.Tensor:
-        # A graph has no `except`: a data set of one image is empty if its decoding fails.
-        attempt = tf.data.Dataset.from_tensors(path).map(decoded_shape).ignore_errors()
-        return attempt.reduce(False, lambda *_: True)
+def _reason(path: str) -> str:
+    encoded = tf.constant(Path(path).read_bytes())
+    try:
+        _decode(encoded)
+    except tf.errors.InvalidArgumentError:
+        return image_decoding.reason(encoded).numpy().decode()
+    return ""
 
-    paths = tf.data.Dataset.from_tensor_slices(split.paths.astype(str))
-    return np.fromiter(paths.map(works, tf.data.AUTOTUNE).as_numpy_iterator(), bool)
+
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    with tf.device("CPU"):
+        return image_decoding.decode(encoded)

@@ -149,7 +149,7 @@ class VersionClassifier:
             raise ValueError(f"{version} has no signature serve_bytes: `export` did not write it.")
         self._serve = self._model.signatures["serve_bytes"]
         labels = version / "assets" / "labels.txt"
-        self._labels = labels.read_text(encoding="utf-8").splitlines()
+        self._labels = labels.read_text(encoding="utf-8-sig").splitlines()
         self._top = top
 
     def prepare(self, encoded: bytes) -> bytes:

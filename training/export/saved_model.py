@@ -20,7 +20,7 @@ import tensorflow as tf
 
 import keras_resnet
 from training.common.files import sha256
-from training.data import sample_images
+from training.data import image_decoding, sample_images
 from training.export import model_base, model_card, warmup_requests
 from training.export.inference_network import Classifier, in_float32, inference_network
 from training.export.signatures import ImageInput, Signatures
@@ -158,8 +158,7 @@ def _compare(
     """
     loaded = tf.saved_model.load(version)
     images = _image_input(trained)
-    whole = tf.io.decode_image(encoded[0], channels=images.channels, expand_animations=False)
-    pixels = whole[tf.newaxis]
+    pixels = image_decoding.decode(encoded[0], images.channels)[tf.newaxis]
     differences = []
     for name, given, prepare in (
         ("serving_default", {"pixels": tf.cast(pixels, tf.float32)}, images.resize),

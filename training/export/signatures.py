@@ -155,6 +155,7 @@ class ImageInput:
                 self._resizing.crop,
                 channels=self.channels,
                 kernel=self._resizing.kernel,
+                exported=True,
             )
 
         return self._each(one_image, encoded)

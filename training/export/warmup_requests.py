@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from training.data import image_decoding
+
 logger = logging.getLogger(__name__)
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
@@ -60,10 +62,7 @@ def requests(
         batch = [small[i % len(small)] for i in range(count)]
         pixels = np.stack(
             [
-                tf.image.resize(
-                    tf.io.decode_image(one, channels=channels, expand_animations=False),
-                    (size, size),
-                ).numpy()
+                tf.image.resize(image_decoding.decode(one, channels), (size, size)).numpy()
                 for one in batch
             ]
         )

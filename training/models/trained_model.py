@@ -178,7 +178,7 @@ def protocol_resizing(protocol: weights.CropProtocol) -> Resizing:
 
 def read_labels(path: Path) -> list[str]:
     """The class names in a file, one per line."""
-    return path.read_text(encoding="utf-8").splitlines()
+    return path.read_text(encoding="utf-8-sig").splitlines()
 
 
 def _class_ids(classes: int) -> list[str]:

@@ -24,11 +24,13 @@ Pixels = np.ndarray
 
 @pytest.fixture(scope="module")
 def decode() -> Callable[..., Pixels]:
-    """The decoder as it runs in tf.data and in exports: in a graph."""
+    """The decoder as exports hold it, in a graph."""
     spec = [tf.TensorSpec((), tf.string)]
     graphs = {
         channels: tf.function(
-            lambda encoded, channels=channels: image_decoding.decode(encoded, channels),
+            lambda encoded, channels=channels: image_decoding.decode(
+                encoded, channels, exported=True
+            ),
             input_signature=spec,
         )
         for channels in (1, 3)
@@ -165,6 +167,12 @@ def test_a_transparent_grey(decode: Callable[..., Pixels], bits: int, value: int
     np.testing.assert_array_equal(decode(whole[:33] + transparent + whole[33:]), expected)
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG, P", "BMP, P", "WebP, animated, RGBA", "GIF"])
+def test_data_sets_decode_as_exports_do(decode: Callable[..., Pixels], name: str) -> None:
+    dataset = tf.data.Dataset.from_tensors(FILES[name]).map(image_decoding.decode)
+    np.testing.assert_array_equal(dataset.get_single_element(), decode(FILES[name]))
+
+
 # Orientation
 
 
@@ -294,7 +302,7 @@ def test_the_first_picture_may_be_smaller_than_the_animation(decode: Callable[..
 OS2 = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 4, 1, 24) + bytes(99)
 REFUSED = {
     b"": "is empty",
-    b"hello": "is none of JPEG, PNG, GIF, BMP and WebP",
+    b"hello": "is none of JPEG, PNG, GIF, BMP or WebP",
     b"\0\0\0\x18ftypheic" + bytes(50): "HEIC",
     b"II*\0" + bytes(50): "is none of JPEG",
     OS2: "is a BMP that is compressed, of 16 bits a pixel, or of OS/2",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from training.data.formats.fields import apart, at, big, little, text
+from training.data.formats.fields import at, big, little, text, traced_once
 
 PREFIX = b"Exif\0\0"  # before the TIFF structure in JPEG, and in the WebP of some programs
 AS_STORED = 1
@@ -28,7 +28,7 @@ def orientation(encoded: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.cond(place >= 0, lambda: _read(encoded, place), lambda: stored)
 
 
-@apart
+@traced_once
 def _read(encoded: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     prefixed = text(encoded, place, len(PREFIX)) == PREFIX
     tiff = tf.where(prefixed, place + len(PREFIX), place)
@@ -66,7 +66,7 @@ def stored_box(box: tf.Tensor, displayed: tf.Tensor, turn: tf.Tensor) -> tf.Tens
     return tf.cond(turn == AS_STORED, lambda: box, lambda: _stored_box(box, displayed, turn))
 
 
-@apart
+@traced_once
 def _stored_box(box: tf.Tensor, displayed: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
     place, extent = box[:2], box[2:]
     place = tf.where(tf.stack(_mirrored(turn)), displayed - place - extent, place)
@@ -81,7 +81,7 @@ def turned(image: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(shown, (None, None, image.shape[-1]))
 
 
-@apart
+@traced_once
 def _turned(image: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
     upright = tf.cond(turn >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     rows, columns = _mirrored(turn)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import tensorflow as tf
 
 from training.data.formats import colours, exif
-from training.data.formats.fields import apart, at, big, length, text
+from training.data.formats.fields import at, big, length, text
 
 DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
 APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE  # markers
+
+
+def is_plain(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether JFIF's segment and then the tables come first, as in three files of five: no Exif."""
+    return (text(encoded, 2, 4) == b"\xff\xe0\0\x10") & (text(encoded, 20, 2) == b"\xff\xdb")
 
 
 def exif_place(encoded: tf.Tensor) -> tf.Tensor:
@@ -16,13 +21,6 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
 
     Those and comments stand ahead of everything that describes the picture, where the walk ends.
     """
-    # Three files of five have JFIF's segment and then the tables, whose marker is 0xDB.
-    plain = (text(encoded, 2, 4) == b"\xff\xe0\0\x10") & (text(encoded, 20, 2) == b"\xff\xdb")
-    return tf.cond(plain, lambda: tf.constant(-1, tf.int64), lambda: _walk_to_exif(encoded))
-
-
-@apart
-def _walk_to_exif(encoded: tf.Tensor) -> tf.Tensor:
     end = length(encoded)
 
     def step(place: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

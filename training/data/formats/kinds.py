@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-READ_FORMATS = "JPEG, PNG, GIF, BMP and WebP"
+READ_FORMATS = "JPEG, PNG, GIF, BMP or WebP"
 HEADER_BYTES = 16
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from training.data.formats import colours
-from training.data.formats.fields import at, contains, little, riff_chunk, text, written
+from training.data.formats.fields import at, contains, length, little, riff_chunk, text, written
 
 ANIMATION, ALPHA = 0x02, 0x10  # flags of the extended format
 
@@ -34,16 +34,18 @@ def _still(encoded: tf.Tensor) -> tf.Tensor:
 def _first_picture(encoded: tf.Tensor) -> tf.Tensor:
     """The first picture, decoded as a file of its own, in white up to the animation's edge."""
     frame = riff_chunk(encoded, b"ANMF")
-    size = little(at(encoded, frame - 4, 4))
-    picture = text(encoded, frame + 16, size - 16)
-    extent = text(encoded, frame + 6, 6)  # width - 1 and height - 1
-    header = tf.strings.join([b"WEBPVP8X\x0a\0\0\0", bytes([ALPHA, 0, 0, 0]), extent])
-    total = tf.cast(tf.strings.length(header) + tf.strings.length(picture), tf.int64)
-    image = colours.over_white(
-        _still(tf.strings.join([b"RIFF", written(total, 4), header, picture]))
-    )
     left, top = (2 * little(at(encoded, frame + i, 3)) for i in (0, 3))
+    columns, rows = (1 + little(at(encoded, frame + i, 3)) for i in (6, 9))
     width, height = (1 + little(at(encoded, i, 3)) for i in (24, 27))
-    rows, columns, _ = tf.unstack(tf.shape(image, tf.int64))
-    around = ((top, height - top - rows), (left, width - left - columns), (0, 0))
-    return tf.pad(image, around, constant_values=255)
+    right, below = width - left - columns, height - top - rows
+    # Ahead of decoding: the size that was allowed is that of the animation.
+    inside = tf.debugging.Assert((right >= 0) & (below >= 0), ["a picture beyond its animation"])
+    with tf.control_dependencies([inside]):
+        size = little(at(encoded, frame - 4, 4))
+        picture = text(encoded, frame + 16, size - 16)
+    extent = text(encoded, frame + 6, 6)
+    header = tf.strings.join([b"WEBPVP8X\x0a\0\0\0", bytes([ALPHA, 0, 0, 0]), extent])
+    total = length(header) + length(picture)
+    still = _still(tf.strings.join([b"RIFF", written(total, 4), header, picture]))
+    around = ((top, below), (left, right), (0, 0))
+    return tf.pad(colours.over_white(still), around, constant_values=255)

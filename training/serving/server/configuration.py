@@ -41,7 +41,9 @@ def models(file: Path) -> dict[str, Model]:
         OSError: If it cannot be read.
     """
     try:
-        parsed = text_format.Parse(file.read_text(), model_server_config_pb2.ModelServerConfig())
+        parsed = text_format.Parse(
+            file.read_text(encoding="utf-8-sig"), model_server_config_pb2.ModelServerConfig()
+        )
     except text_format.ParseError as error:
         raise ValueError(f"{file} is not a models.config: {error}") from error
     return {
@@ -66,13 +68,8 @@ class Batching:
 
 
 def batching(file: Path) -> Batching:
-    """Reads a batching parameters file, whose lines are as `max_batch_size { value: 16 }`.
-
-    Raises:
-        ValueError: If the file has no such line.
-        OSError: If it cannot be read.
-    """
-    found = re.findall(r"(\w+)\s*\{\s*value:\s*(\d+)\s*\}", file.read_text())
+    """A batching parameters file: lines such as `max_batch_size { value: 16 }`."""
+    found = re.findall(r"(\w+)\s*\{\s*value:\s*(\d+)\s*\}", file.read_text(encoding="utf-8-sig"))
     values = {key: int(value) for key, value in found if key in Batching.__annotations__}
     if not values:
         raise ValueError(
