@@ -17,6 +17,7 @@ import tensorflow as tf
 from training.data.formats import bmp, colours, exif, gif, jpeg, png, webp
 from training.data.formats.fields import text, traced_once
 from training.data.formats.kinds import READ_FORMATS
+from training.data.reading_errors import one_line
 
 
 def decode(encoded: tf.Tensor, channels: int = 3, exported: bool = False) -> tf.Tensor:
@@ -52,8 +53,8 @@ def jpeg_orientation(encoded: tf.Tensor, exported: bool = False) -> tf.Tensor:
     """The orientation, 1..8, of a JPEG file: int64; `exported` as in `decode`."""
 
     def read() -> tf.Tensor:
-        if exported:
-            return _jpeg_orientation(encoded)
+        if exported or tf.executing_eagerly():
+            return _jpeg_orientation(tf.convert_to_tensor(encoded))
         return tf.numpy_function(_called(_jpeg_orientation), (encoded,), tf.int64, stateful=False)
 
     as_stored = tf.constant(exif.AS_STORED, tf.int64)
@@ -73,7 +74,7 @@ def _called(function: Callable[..., tf.Tensor], *more: int) -> Callable[[bytes],
         try:
             return function(tf.constant(encoded, tf.string), *more).numpy()
         except tf.errors.OpError as error:
-            raise ValueError(error.message) from None
+            raise ValueError(one_line(error)) from None
 
     return call
 
@@ -99,7 +100,7 @@ def decode_jpeg_box(
 
 def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = False) -> tf.Tensor:
     """As `decode`, of any format but JPEG."""
-    if exported:
+    if exported or tf.executing_eagerly():
         image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
     else:
         function = _called(_decode_other_than_jpeg, channels)
@@ -155,6 +156,8 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
 
 def reason(encoded: tf.Tensor) -> tf.Tensor:
     """Why a file could not be decoded, a scalar string such as "is damaged or cut off"."""
+    if tf.executing_eagerly():
+        return _reason(tf.convert_to_tensor(encoded))
     found = tf.numpy_function(_called(_reason), (encoded,), tf.string, stateful=False)
     return tf.ensure_shape(found, ())
 

@@ -41,11 +41,13 @@ def one_line(error: tf.errors.OpError) -> str:
 
     Where the graph itself refused the image, that is the words of its assertion.
     """
-    # A function of this process adds where in Python its error was.
+    # A function of this process adds where in Python its error was, a traced one where it was made.
     message = str(error.message).split("Traceback (most recent call last)")[0]
-    message = " ".join(message.removeprefix("ValueError: ").split())
-    if found := ASSERTION.search(message):
+    if found := ASSERTION.search(" ".join(message.split())):
         return found[1].rstrip(".")
+    lines = [line for line in message.splitlines() if line.strip() and "[[{{" not in line[:8]]
+    if "Graph execution error" in message:
+        lines = lines[-1:]
+    message = " ".join(" ".join(lines).removeprefix("ValueError: ").split())
     message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0])
-    message = message.split("<stack traces unavailable>")[-1]
     return message.split("[Op:")[0].strip().rstrip(".")
