@@ -22,7 +22,7 @@ STAGE = re.compile(r"conv(\d+)_")  # conv3_block1_1_conv, conv3_blocks2to25
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
-class Backbone(keras.Model):  # type: ignore[misc]
+class Backbone(keras.Model):
     """A functional model of images to a dict of feature maps; `backbone` builds it.
 
     Its files open once `keras_resnet` is imported. `keras.Model(net.inputs, net.outputs)` is the

@@ -20,7 +20,7 @@ MOMENTUM = 0.9
 LEARNING_RATE = 0.1  # if the search space has no such field
 
 
-class ResNetHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
+class ResNetHyperModel(keras_tuner.HyperModel):
     """The paper's networks, for your own search with keras-tuner.
 
     A trial is a compiled functional model, (N, H, W, C) -> (N, classes) probabilities. The search

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before any backend is imported: quiet, and one thread pool per worker that fits two cores.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 CHECKOUT = Path(__file__).parents[1]
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,13 @@ PAGES = [
 ]
 COMMAND = re.compile(r"(?:^|[\s`])(?:\.venv/bin/)?python -m training +([a-z][^`|&<>;)]*)")
 # What a page writes for the reader's own words, and a value that it may have.
-PLACEHOLDERS = {"$0": "resnet20", "$1": "0", "N": "1", "WHAT": "responses"}
+PLACEHOLDERS = {
+    "$0": "resnet20",
+    "$1": "0",
+    "$SLURM_ARRAY_TASK_ID/16": "1/16",
+    "N": "1",
+    "SUBJECT": "responses",
+}
 
 
 def commands(path: Path) -> list[tuple[str, list[str]]]:

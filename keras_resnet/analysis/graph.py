@@ -251,7 +251,7 @@ def gradient(function: Callable[[list[Any]], Any], tensors: list[Any]) -> list[A
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        import tensorflow as tf  # type: ignore[import-untyped]
+        import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tape.watch(tensors)

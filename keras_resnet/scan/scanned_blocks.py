@@ -19,7 +19,7 @@ from keras_resnet.scan.loops import scan
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
-class ScannedBlocks(layers.Layer):  # type: ignore[misc]
+class ScannedBlocks(layers.Layer):
     """`count` blocks of one kind, one after the other: (N, H, W, C) -> (N, H, W, C).
 
     Each variable of the block is stacked to one variable for all blocks, (count, ...). Outputs,

@@ -86,7 +86,7 @@ def _archives_configuration(path: str) -> bytes:
 
 
 def _hdf5_configuration(path: str) -> str:
-    import h5py  # type: ignore[import-untyped]  # slow to import, and only needed here
+    import h5py  # slow to import, and only needed here
 
     with open(path, "rb") as file:
         content = file.read()

@@ -38,7 +38,7 @@ def one_by_one(x: np.ndarray, convention: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("convention", ["caffe", "torch"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(pixels=PIXELS)
 def test_numpy_and_tensors_agree_in_both_data_formats(convention, pixels):
     expected = one_by_one(pixels, convention)

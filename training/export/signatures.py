@@ -15,7 +15,7 @@ from training.export.inference_network import Classifier
 ENCODED = tf.TensorSpec((None,), tf.string, "image_bytes")
 
 
-class Signatures(tf.Module):  # type: ignore[misc]
+class Signatures(tf.Module):
     """An exported model's signatures; `signatures` has their names, inputs and outputs.
 
     Args:

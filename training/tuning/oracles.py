@@ -43,7 +43,7 @@ class Durable(keras_tuner.Oracle):
         ][::-1]  # keras-tuner takes trials from its end
         self.end_order = [name for name in self.start_order if name not in self._retry_queue]
 
-    @keras_tuner.synchronized  # type: ignore[untyped-decorator]
+    @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
         # The network protocol rounds a worker's floats to 32 bits, after which they are none of
         # the values that they were chosen from.

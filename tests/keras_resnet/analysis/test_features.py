@@ -20,7 +20,7 @@ def test_features_are_what_the_classifier_sees() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 30), st.integers(1, 600), st.integers(1, 6), st.integers(0, 99))
 def test_nearest_are_scikit_learns(gallery: int, queries: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

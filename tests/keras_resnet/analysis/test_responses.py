@@ -55,7 +55,7 @@ def test_images_may_come_in_any_iterable() -> None:
         )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.floats(-1e6, 1e6), st.integers())
 def test_moments_are_merged_soundly(sizes: list[int], mean: float, seed: int) -> None:
     """Far from zero a sum of squares would lose every digit of the deviation."""

@@ -28,7 +28,7 @@ def split(n: int, height: int = 5, width: int = 6) -> ArraySplit:
 # Draws
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     examples=st.integers(1, 60),
     batch_size=st.integers(1, 70),
@@ -86,7 +86,7 @@ def slow_crop(image: np.ndarray, top: int, left: int, mirrored: bool, padding: i
     return cut[:, ::-1] if mirrored else cut
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), name=st.sampled_from(sorted(AUGMENTATIONS)))
 def test_a_batch_against_slow_numpy(seed: int, name: str) -> None:
     data = split(9)
@@ -123,7 +123,7 @@ def test_evaluation_sees_every_image_once_in_order(size: int) -> None:
 # Plans
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     total=st.integers(1, 40),
     epoch_steps=st.integers(1, 15),

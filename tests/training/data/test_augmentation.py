@@ -43,7 +43,7 @@ def test_random_windows_are_the_papers() -> None:
     np.testing.assert_array_equal(eager, (scale[0], top[0], left[0]))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 3000),
     st.integers(1, 3000),

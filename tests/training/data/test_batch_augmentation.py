@@ -85,7 +85,7 @@ def test_every_crop_is_as_likely(padding: int, augmentation: str) -> None:
     assert abs(chi_squared - degrees) < 4 * np.sqrt(2 * degrees)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 3), st.integers(0))
 def test_crops_are_those_of_a_slow_loop(
     n: int, height: int, width: int, padding: int, seed: int

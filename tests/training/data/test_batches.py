@@ -52,7 +52,7 @@ def assert_once_per_epoch(labels: np.ndarray, n: int) -> None:
         assert sorted(labels[start : start + n]) == list(range(n))
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 20), st.integers(0, 2**31), st.data())
 def test_a_stream_resumes_anywhere(n: int, batch: int, first: int, seed: int, data) -> None:
     augmentation = data.draw(st.sampled_from(["none", "crop", "cifar"]))
@@ -136,7 +136,7 @@ def test_static_shapes_and_types() -> None:
     assert len(evaluated) == 2
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(1, 30), st.integers(1, 12))
 def test_evaluation_sees_every_image_once_in_order(n: int, batch: int) -> None:
     split = numbered(n)

@@ -68,7 +68,7 @@ def test_digits() -> None:
         assert labels[distances.argmin()] == label
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(held_out=st.integers(1, 1436), seed=st.integers(0, 2**32))
 def test_held_out_images_are_the_rest(held_out: int, seed: int) -> None:
     whole, dataset, again = (

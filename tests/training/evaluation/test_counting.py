@@ -28,7 +28,7 @@ def scored(images: np.ndarray, labels: np.ndarray) -> Dataset:
     return Dataset("scores", names, images.shape[1:], split, None, split)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 17), st.sampled_from([3, 5, 6, 9]), st.integers(0, 999))
 def test_every_image_counts_once(n: int, batch: int, classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paper_numbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.cli import main
@@ -153,13 +153,11 @@ def parsed(command: str) -> Job:
     return Job(options.network, options.dataset, recipe, options.seed, options.shortcut)
 
 
-@settings(deadline=None)
 @given(JOBS)
 def test_the_command_of_a_job_makes_that_job(job):
     assert parsed(runs.command(job)) == job
 
 
-@settings(deadline=None)
 @given(JOBS, JOBS)
 def test_different_jobs_have_different_directories(one, other):
     assert (runs.directory_name(one) == runs.directory_name(other)) == (one == other)

@@ -28,8 +28,8 @@ from training.serving.server.models import Models, Version
 
 
 class Services(
-    prediction_service_pb2_grpc.PredictionServiceServicer,  # type: ignore[misc]
-    model_service_pb2_grpc.ModelServiceServicer,  # type: ignore[misc]
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
 ):
     """Predict, Classify, GetModelMetadata and GetModelStatus; the others are UNIMPLEMENTED."""
 
