@@ -35,13 +35,14 @@ def write(dataset: Dataset, directory: Path, max_mib: float = 60.0) -> list[Path
         ValueError: If these are photographs, or a part would hold no image.
         OSError: If there are such files already, or they cannot be written.
     """
-    if not isinstance(dataset.train, ArraySplit) or dataset.validation is not None:
+    splits = {role: s for role, s in dataset.splits.items() if isinstance(s, ArraySplit)}
+    if splits.keys() != {"train", "test"}:
         raise ValueError(f"Only {' and '.join(NAMES)}, whole, can be arrays; not {dataset.name}.")
     if old := paths(dataset.name, str(directory)):
         raise FileExistsError(f"{old[0]} exists; remove it and the other parts to write them anew.")
     arrays = {
         f"{letter}_{role}": array.astype(np.uint8)
-        for role, split in (("train", dataset.train), ("test", dataset.test))
+        for role, split in splits.items()
         for letter, array in (("x", split.images), ("y", split.labels))
     }
     parts = math.ceil(sum(array.nbytes for array in arrays.values()) / (max_mib * MIB))

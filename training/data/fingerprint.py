@@ -38,8 +38,8 @@ def of_split(split: Split, root: Path | None = None) -> str:
     """
     digest = hashlib.sha256()
     if isinstance(split, ArraySplit):
-        digest.update(np.ascontiguousarray(split.images))
-        digest.update(np.ascontiguousarray(split.labels))
+        digest.update(np.ascontiguousarray(split.images).data)
+        digest.update(np.ascontiguousarray(split.labels).data)
     elif isinstance(split, FileSplit):
         for path, label in zip(split.paths, split.labels, strict=True):
             file = Path(path)

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,7 @@ def screened(dataset: Dataset) -> tuple[Dataset, list[str]]:
         ValueError: If the data set is not of single files.
     """
     skipped: list[str] = []
-    kept: dict[str, FileSplit] = {}
+    kept: dict[str, Any] = {}
     for name, split in dataset.splits.items():
         if not isinstance(split, FileSplit):
             raise ValueError(

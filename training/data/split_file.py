@@ -61,6 +61,7 @@ def rows(dataset: Dataset) -> list[Row]:
             Path(path).stat().st_size,
         )
         for role, split in dataset.splits.items()
+        if isinstance(split, FileSplit)
         for path, label in zip(split.paths, split.labels, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -52,7 +52,7 @@ class RecordSplit:
 
 
 Split = ArraySplit | FileSplit | RecordSplit
-ArrayOrFiles = TypeVar("ArrayOrFiles", ArraySplit, FileSplit)
+ArrayOrFiles = TypeVar("ArrayOrFiles", bound=ArraySplit | FileSplit)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ class Dataset:
 
 def subset(split: ArrayOrFiles, chosen: np.ndarray) -> ArrayOrFiles:
     """The images that `chosen`, bool (N,), marks, in the split's order."""
-    if isinstance(split, ArraySplit):
-        return ArraySplit(split.images[chosen], split.labels[chosen])
-    return FileSplit(split.paths[chosen], split.labels[chosen])
+    return replace(split, **{name: array[chosen] for name, array in vars(split).items()})
 
 
 def joined(splits: Sequence[Split]) -> ArraySplit | FileSplit:

@@ -33,8 +33,8 @@ def load(name: str, data_dir: str | None) -> Dataset:
                 f"{builder.data_dir} was prepared without its {' and '.join(sorted(lacking))} "
                 "images: remove that directory and prepare it from both archives."
             )
-        train, test = (RecordSplit(builder, split) for split in ("train", "validation"))
-        return Dataset(name, class_names, None, train, None, test)
+        records = (RecordSplit(builder, split) for split in ("train", "validation"))
+        return Dataset(name, class_names, None, next(records), None, next(records))
     train, test = (_read_arrays(builder, split) for split in ("train", "test"))
     return Dataset(name, class_names, train.images.shape[1:], train, None, test)
 
