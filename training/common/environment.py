@@ -18,13 +18,9 @@ TRAINING = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 # do change, as in training, results are wrong: see `check_training`.
 SERVING = {"TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
 
-# These commands name damaged images themselves; TensorFlow's decoders need not log them as well.
-DECODING = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("demo", "train", "tune", "reproduce"), TRAINING),
     **dict.fromkeys(("serve", "batching"), SERVING),
-    **dict.fromkeys(("evaluate", "inspect", "predict"), DECODING),
 }
 
 

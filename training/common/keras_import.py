@@ -27,7 +27,8 @@ def import_keras() -> None:
     given = os.environ.get("KERAS_BACKEND")
     if given and given not in BACKENDS:
         raise UsageError(f"KERAS_BACKEND is one of {', '.join(BACKENDS)}; given {given!r}.")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What stops TensorFlow becomes a Python exception, so its own log repeats it or is noise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with silent_stderr():
             backend = importlib.import_module("keras").backend.backend()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from keras_resnet.weights import published
 from training.common import machine
 from training.data.splits import listed
 from training.trainer.run import Run
@@ -27,8 +28,10 @@ def announce(run: Run) -> None:
         if mean < FEW_IMAGES:
             logger.warning(
                 "Only %.0f training images for each class: a network of random weights will learn "
-                "little from them. Start from trained ones: --weights imagenet, or a file.",
+                "little from them. Start from trained ones: --weights %s.",
                 mean,
+                " or ".join(one.name for one in published.of_network(run.architecture.name))
+                or "FILE",
             )
 
 

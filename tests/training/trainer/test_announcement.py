@@ -30,7 +30,7 @@ def test_classes_length_and_a_warning_where_images_are_few(tmp_path, caplog):
     assert [name for name, *_ in rows] == ["cat", "dog"]
     assert all(sum(map(int, counts)) == 20 for _, *counts in rows)
     assert "random weights" in text
-    assert "--weights" in text  # the way out
+    assert "--weights cifar10" in text  # the way out
     tuned = Job(
         "resnet20", "folder", recipes.load("finetune"), data_dir=str(root), weights="cifar10"
     )
