@@ -118,8 +118,8 @@ def test_the_saved_model_has_the_error_that_was_measured(finished):
     )
     results = json.loads((finished / "result.json").read_text())["results"]
     measured = results["residual"][0][f"{finetune.TUNED}, error, %"]
-    one_image = 100 / len(test)  # what rounding may turn
-    assert float(found.stdout) == pytest.approx(measured, abs=one_image)
+    few_images = 300 / len(test)  # what another process's rounding may turn
+    assert float(found.stdout) == pytest.approx(measured, abs=few_images)
 
 
 def test_a_folder_of_ones_own(own, monkeypatch):

@@ -153,7 +153,9 @@ def light(image: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 (H, W, 3).
     """
-    colour = tf.linalg.matvec(EIGENVECTORS, LIGHTING_SIGMA * strengths * EIGENVALUES)
+    colour = tf.linalg.matvec(
+        EIGENVECTORS, LIGHTING_SIGMA * tf.cast(strengths, tf.float32) * EIGENVALUES
+    )
     # Row by row: TensorFlow adds three numbers at a time twice as slowly.
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.reshape(image, (height, 3 * width)) + tf.tile(colour, (width,))

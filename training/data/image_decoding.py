@@ -68,7 +68,7 @@ def _jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _called(function: Callable[..., tf.Tensor], *more: int) -> Callable[[bytes], np.ndarray]:
-    """A traced function as `tf.numpy_function` calls it, whose ValueErrors become TensorFlow's."""
+    """A function as `tf.numpy_function` calls it, whose ValueErrors become TensorFlow's."""
 
     def call(encoded: bytes) -> np.ndarray:
         try:

@@ -111,7 +111,7 @@ class ModelClassifier:
                 kernel=net.resizing.kernel,
             ),
             input_signature=[tf.TensorSpec((), tf.string)],
-        )
+        ).get_concrete_function()  # traced here, not by several readers at once
 
     def prepare(self, encoded: bytes) -> np.ndarray:
         """Returns the pixels that the model takes: float32 (S, S, C), 0..255."""

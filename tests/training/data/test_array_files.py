@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from training.config.recipes import Recipe
 from training.data import array_files, datasets
+from training.data.batch_augmentation import crop
 from training.data.draws import AUGMENTATIONS, Draws
 from training.data.splits import ArraySplit, Dataset
 from training.trainer.backends.jax_torch_backend import EvaluationBatches, PlannedRate
-from training.trainer.backends.several_steps import Source, crop
+from training.trainer.backends.several_steps import Source
 from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
 

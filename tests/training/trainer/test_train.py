@@ -117,10 +117,7 @@ def test_a_finished_run_is_not_trained_again(run):
     again = train(JOB, workdir)
     assert again.rows == outcome.rows
     assert again.test_error == outcome.test_error
-    assert before == (
-        (workdir / "result.json").read_bytes(),
-        (workdir / "model.keras").read_bytes(),
-    )
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_another_job_in_the_same_directory_is_refused(run):

@@ -19,6 +19,7 @@ import pytest
 from launch import CHECKOUT, finish, free_ports, run
 
 from training.cli import main
+from training.common import environment
 from training.common.files import exclusive_lock
 from training.tuning import records
 
@@ -72,7 +73,12 @@ def search(tmp_path_factory) -> tuple[Path, str]:
     second_trial = (path / "trial_0001" / "run" / "job.json").exists
     killer = threading.Thread(target=kill_newest_child_when, args=[second_trial], daemon=True)
     killer.start()
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in environment.TRAINING.items():  # as in a process of the command's own
+            patch.setenv(name, value)
         assert main([*THREE, f"--workdir={path}"]) == 0
     killer.join()
     return path, printed.getvalue()

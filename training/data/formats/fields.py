@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
-# Traces a function once, however many graphs use it.
-traced_once = tf.function(autograph=False)
-
 _BYTES = tuple(bytes([value]) for value in range(256))
+
+
+def traced_once(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """The function, traced once however many graphs use it; without a graph it runs as it is.
+
+    `tf.numpy_function` occupies a thread of the pool in which a traced function runs, so that a
+    function of it that called a traced one could wait for ever.
+    """
+    traced = tf.function(function, autograph=False)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> tf.Tensor:
+        return (function if tf.executing_eagerly() else traced)(*arguments)
+
+    return call
 
 
 def at(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
