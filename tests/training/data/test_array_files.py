@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from training.config.recipes import Recipe
 from training.data import array_files, datasets
 from training.data.batch_augmentation import crop
-from training.data.draws import AUGMENTATIONS, Draws
+from training.data.draws import Draws
 from training.data.splits import ArraySplit, Dataset
 from training.trainer.backends.jax_torch_backend import EvaluationBatches, PlannedRate
 from training.trainer.backends.several_steps import Source
@@ -26,81 +26,7 @@ def split(n: int, height: int = 5, width: int = 6) -> ArraySplit:
     return ArraySplit(images, np.arange(n, dtype=np.int32))
 
 
-# Draws
-
-
-@settings(max_examples=30)
-@given(
-    examples=st.integers(1, 60),
-    batch_size=st.integers(1, 70),
-    seed=st.integers(0, 2**32),
-    name=st.sampled_from(sorted(AUGMENTATIONS)),
-)
-def test_every_image_comes_once_in_each_epoch(
-    examples: int, batch_size: int, seed: int, name: str
-) -> None:
-    draws = Draws(examples, batch_size, name, seed)
-    steps = -(-3 * examples // batch_size)
-    places = np.concatenate([draws(step).places for step in range(steps)])
-    for epoch in range(3):
-        seen = places[epoch * examples : (epoch + 1) * examples]
-        assert sorted(seen) == list(range(examples))
-    again = Draws(examples, batch_size, name, seed)(steps - 1)  # entered at once
-    for one, other in zip(draws(steps - 1), again, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_orders_differ_between_epochs_and_seeds() -> None:
-    orders = [Draws(500, 500, "none", seed)(epoch).places for seed in (0, 1) for epoch in (0, 1)]
-    for i, one in enumerate(orders):
-        for other in orders[:i]:
-            assert abs(np.corrcoef(one, other)[0, 1]) < 0.2
-
-
-@pytest.mark.parametrize(("name", "padding", "mirrors"), [("cifar", 4, 2), ("crop", 2, 1)])
-def test_every_offset_and_mirror_occurs_equally_often(
-    name: str, padding: int, mirrors: int
-) -> None:
-    draws = [Draws(100, 128, name, seed=5)(step) for step in range(200)]
-    drawn = np.stack([np.concatenate(part) for part in list(zip(*draws, strict=True))[1:]], axis=1)
-    kinds, counts = np.unique(drawn, axis=0, return_counts=True)
-    assert len(kinds) == (2 * padding + 1) ** 2 * mirrors
-    assert kinds[:, :2].min() == 0
-    assert kinds[:, :2].max() == 2 * padding
-    expected = 200 * 128 / len(kinds)
-    assert np.abs(counts - expected).max() < 6 * np.sqrt(expected)  # six sigma of each
-
-
-def test_the_augmentation_of_photographs_is_refused() -> None:
-    with pytest.raises(ValueError, match="none, crop, cifar; given 'imagenet'"):
-        Draws(10, 2, "imagenet", 0)
-
-
 # Batches
-
-
-def slow_crop(image: np.ndarray, top: int, left: int, mirrored: bool, padding: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    padded = np.zeros((height + 2 * padding, width + 2 * padding, image.shape[2]), image.dtype)
-    padded[padding : padding + height, padding : padding + width] = image
-    cut = padded[top : top + height, left : left + width]
-    return cut[:, ::-1] if mirrored else cut
-
-
-@settings(max_examples=20)
-@given(seed=st.integers(0, 1000), name=st.sampled_from(sorted(AUGMENTATIONS)))
-def test_a_batch_against_slow_numpy(seed: int, name: str) -> None:
-    data = split(9)
-    padding, _ = AUGMENTATIONS[name]
-    mean = np.random.default_rng(0).normal(100, 9, data.images.shape[1:]).astype("f4")
-    draw = Draws(9, 7, name, seed)(2)
-    source = Source(Draws(9, 7, name, seed), mean, rate=None, most=1, at_once=1)
-    images, labels = map(np.asarray, source.batch(data.images, data.labels, draw))
-    np.testing.assert_array_equal(labels, draw.places)  # image i has label i
-    for i, place in enumerate(draw.places):
-        centred = data.images[place].astype("f4") - mean
-        at = int(draw.top[i]), int(draw.left[i]), bool(draw.mirrored[i])
-        np.testing.assert_array_equal(images[i], slow_crop(centred, *at, padding))
 
 
 def test_the_middle_crop_is_the_image() -> None:
@@ -144,13 +70,13 @@ def test_plans_make_every_step_once_at_its_own_rate(
         if counter.step % epoch_steps == 0:
             at_once = 1 if rate.controller.warming_up else most
         first = counter.step
-        plan = Source(draws, np.zeros(1), rate, most, at_once).plan()
+        plan = Source(draws, rate, most, at_once).plan()
         steps = int(plan.steps)
         assert first // epoch_steps == (first + steps - 1) // epoch_steps  # within an epoch
         assert len(plan.rates) == len(plan.draw.places) == most
         for i in range(steps):
             assert plan.rates[i] == np.float32(alone.rate(first + i))
-            for one, other in zip(plan.draw, draws(first + i), strict=True):
+            for one, other in zip(plan.draw, draws.batch(first + i), strict=True):
                 np.testing.assert_array_equal(one[i], other)
             alone.after_step(0.9 if first + i < warm_after else 0.5)
         counter.on_train_batch_end(0)
