@@ -19,4 +19,8 @@ class Constructors(griffe.Extension):
             target = found.final_target if found.is_alias else found
             text = inspect.getdoc(getattr(keras_resnet, name))
             if target.is_attribute and text:
-                target.docstring = griffe.Docstring(text, parent=target, parser="google")
+                # The types stand in the signature, which is one for all constructors.
+                options = {"warn_missing_types": False, "warn_unknown_params": False}
+                target.docstring = griffe.Docstring(
+                    text, parent=target, parser="google", parser_options=options
+                )
