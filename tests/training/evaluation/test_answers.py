@@ -137,7 +137,7 @@ def test_a_damaged_photograph_is_one_line_with_its_file(command, run, folder, tm
         file.write_bytes(file.read_bytes()[:300])
     given = [f"--model={run / 'model.keras'}", f"--data-dir={broken}", "--dataset=folder"]
     assert main([*command, *given, f"--out={tmp_path / 'out'}"]) == 1
-    said = [line for line in capsys.readouterr().err.splitlines() if "cannot be read" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if "The image " in line]
     assert len(said) == 1
     assert any(str(file) in said[0] for file in files)
     assert "{{" not in said[0]
