@@ -58,7 +58,7 @@ def test_the_command_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(clicks, "ARCHITECTURE", small)
     monkeypatch.setattr(clicks, "TRAINING_USERS", 1500)
     monkeypatch.setattr(clicks, "TEST_USERS", 1000)
-    assert clicks.main(["--steps", "60", "--out", str(tmp_path)]) == 0
+    assert clicks.main(["--steps", "120", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]
     assert set(results) == {"residual", "plain", clicks.LINEAR, clicks.BEST}
     best = results[clicks.BEST][0]

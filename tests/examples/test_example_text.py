@@ -49,7 +49,7 @@ def test_characters_become_numbers_from_one():
 
 def test_the_command_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "ARCHITECTURE", replace(text.ARCHITECTURE, blocks=(1, 1, 1)))
-    assert text.main(["--steps", "50", "--out", str(tmp_path)]) == 0
+    assert text.main(["--steps", "80", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]
     assert set(results) == {"residual", "plain", text.LINEAR}
     assert results["residual"][0]["test error, %"] < 85  # chance: 95

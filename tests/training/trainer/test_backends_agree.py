@@ -105,6 +105,7 @@ def test_a_run_continues_on_jax_and_is_resumed_there_bit_for_bit(
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_continues_on_two_devices_on_jax(
     folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
 ) -> None:
