@@ -80,7 +80,7 @@ class Request:
         """Returns the experiment's networks of the depths that were asked for.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If the experiment has no network of those depths.
         """
         nets = experiments.chosen(experiment, self.dataset_of(experiment), self.depths)
         if not nets:
@@ -157,7 +157,7 @@ class Making:
 
     @property
     def finished(self) -> list[tuple[Net, Run]]:
-        """The finished runs; a ValueError if there is none."""
+        """The finished runs; raises a ValueError if no run is finished."""
         found = [(net, run) for net, run in self.runs if run.state == "finished"]
         if not found:
             raise ValueError(f"{self.experiment.name} has no number: none of its runs is finished")

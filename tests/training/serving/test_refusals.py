@@ -36,7 +36,7 @@ def test_broken_images(server, kind, image, reason):
     with pytest.raises(RequestError, match=reason) as caught:
         server.client(kind).probabilities([image])
     assert caught.value.code == "INVALID_ARGUMENT"
-    server.client(kind).probabilities([served.image()])  # it goes on
+    server.client(kind).probabilities([served.image()])  # the server still answers
 
 
 PIXELS = np.zeros((1, 32, 32, 3), "f4")
