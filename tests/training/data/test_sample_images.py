@@ -20,5 +20,5 @@ def test_images_are_told_by_their_content_and_broken_ones_are_named(tmp_path):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="has no images, nor have its folders"):
+    with pytest.raises(ValueError, match="and its folders have no JPEG"):
         sample_images.encoded(tmp_path, 4, 8, 3)

@@ -133,7 +133,7 @@ def by_hand(data_dir: Path, weights: list[np.ndarray]) -> tuple[list[float], lis
     job = Job("resnet8", "digits", recipe, seed=3)
     model = networks.trainable(job.architecture, dataset)
     model.set_weights(weights)
-    model.compile(optimizer.optimizer(recipe), optimizer.loss(recipe))
+    model.compile(optimizer.optimizer(recipe), optimizer.loss(recipe, dataset))
     drawn = draws.Draws(dataset.train.examples, 16, "cifar", seed=3)
     images, labels = dataset.train.images, dataset.train.labels
     mean = pixel_mean.pixel_mean(dataset.train)
