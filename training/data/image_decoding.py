@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from training.data.formats import bmp, colours, exif, gif, jpeg, png, webp
-from training.data.formats.fields import text, traced_once
-from training.data.formats.kinds import READ_FORMATS
+from training.data.formats.fields import at, little, text, traced_once
+from training.data.formats.kinds import BMP_HEADERS, OTHERS, READ_FORMATS
 from training.data.reading_errors import one_line
 
 
@@ -136,22 +136,22 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
 
     A file of a kind that is read may still be damaged.
     """
-    brand = text(encoded, 4, 8)
     known = tf.io.is_jpeg(encoded) | _is_png(encoded) | _is_gif(encoded) | _is_webp(encoded)
     return tf.case(
         [
             (known, lambda: tf.constant("")),
             (_is_bmp(encoded), lambda: bmp.refusal(encoded)),
             (encoded == b"", lambda: tf.constant("is empty")),
-            (
-                text(brand, 0, 4) == b"ftyp",
-                lambda: tf.constant(
-                    f"is HEIC, AVIF or a film: convert it to one of {READ_FORMATS}"
-                ),
-            ),
         ],
-        default=lambda: tf.constant(f"is none of {READ_FORMATS}"),
+        default=lambda: _other_kind(encoded),
     )
+
+
+def _other_kind(encoded: tf.Tensor) -> tf.Tensor:
+    reasons = [f"is {name}, which is not read: convert it to JPEG or PNG" for *_, name in OTHERS]
+    fits = [text(encoded, start, len(magic)) == magic for start, magic, _ in OTHERS]
+    first = tf.argmax(tf.cast([*fits, True], tf.int32))
+    return tf.constant([*reasons, f"is not {READ_FORMATS}"])[first]
 
 
 def reason(encoded: tf.Tensor) -> tf.Tensor:
@@ -164,7 +164,9 @@ def reason(encoded: tf.Tensor) -> tf.Tensor:
 
 @traced_once
 def _reason(encoded: tf.Tensor) -> tf.Tensor:
-    refused = refusal(encoded)
+    refused = tf.cond(
+        tf.io.is_jpeg(encoded), lambda: jpeg.refusal(encoded), lambda: refusal(encoded)
+    )
     return tf.where(refused == "", "is damaged or cut off", refused)
 
 
@@ -177,7 +179,8 @@ def _is_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _is_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    return text(encoded, 0, 2) == b"BM"
+    header = little(at(encoded, 14, 4))
+    return (text(encoded, 0, 2) == b"BM") & tf.reduce_any(header == BMP_HEADERS)
 
 
 def _is_webp(encoded: tf.Tensor) -> tf.Tensor:

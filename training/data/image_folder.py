@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,12 @@ logger = logging.getLogger(__name__)
 
 LeftOuts = tuple[LeftOut, ...]
 
-TEST_FOLDERS = ("test", "val", "validation")
+# Names of the folders around class folders, in upper or lower case, by their role.
+ROLE_FOLDERS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "validation": ("val", "valid", "validation", "dev"),
+}
 EXPECTED = (
     "expected: <class>/* or train/<class>/* and test/<class>/*, at any depth below <class>, at "
     f"least two classes, files that hold {READ_FORMATS}"
@@ -28,7 +34,7 @@ EXPECTED = (
 
 
 def load(data_dir: str | None, split: Path | None = None) -> Dataset:
-    """Reads `DIR/train/<class>/*` and `DIR/test` (or `val`), or splits the images of `DIR/<class>`.
+    """Reads `DIR/train/<class>/*` and `DIR/test` or `val`, or splits the images of `DIR/<class>`.
 
     In the second case a fifth of each class are test images, drawn by their names; every class
     keeps an image to train on, and every class of two or more images has one to test.
@@ -51,8 +57,8 @@ def load(data_dir: str | None, split: Path | None = None) -> Dataset:
     images, left_out = images_below(root)
     if split is not None:
         dataset = split_file.dataset(split, root, images, left_out)
-    elif _has_split_folders(root):
-        dataset = _split_folders(root, images, left_out)
+    elif folders := _split_folders(root):
+        dataset = _given_split(root, folders, images, left_out)
     else:
         dataset = _class_folders(root, images, left_out)
     _check(dataset, root)
@@ -79,49 +85,85 @@ def _report(dataset: Dataset, root: Path) -> None:
     if dataset.left_out:
         total = sum(left_out.files for left_out in dataset.left_out)
         each = listed([str(left_out) for left_out in dataset.left_out], "; ")
-        logger.warning("%s: %d files are left out (%s)", root, total, each)
+        logger.warning("%s: left out %s (%d files in all)", root, each, total)
+    spelt = (unicodedata.normalize("NFKC", name).casefold() for name in dataset.class_names)
+    for name in (name for name, count in Counter(spelt).items() if count > 1):
+        logger.warning("%s: several classes are called %s in different spellings", root, name)
     untested = dataset.class_counts()["test"] == 0
     if untested.any():
         names = [name for name, none in zip(dataset.class_names, untested, strict=True) if none]
         logger.warning("%s: no test images of %s", root, listed(names))
 
 
-def _has_split_folders(root: Path) -> bool:
-    """Whether `root` has train/ and test/ with classes in them, and not classes itself."""
-    folders = [path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path)]
-    if "train" not in folders or not any(path.is_dir() for path in (root / "train").iterdir()):
-        return False
-    return folders == ["train"] or any(name in folders for name in TEST_FOLDERS)
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Those of train, validation and test, by role, if `root` has them and not classes itself.
+
+    Raises:
+        ValueError: If it is not clear what the folders in `root` are.
+    """
+    inside = {folder: {path.name for path in _folders(folder)} for folder in _folders(root)}
+    found = {
+        role: [folder for folder in inside if folder.name.lower() in names]
+        for role, names in ROLE_FOLDERS.items()
+    }
+    if any(inside[folder] for folder in found["train"]):
+        for several in found.values():
+            if len(several) > 1:
+                names = " and ".join(f"{folder.name}/" for folder in several)
+                raise ValueError(f"{root} has {names}: rename or merge one of the two.")
+        given = {role: folders[0] for role, folders in found.items() if folders}
+        if len(given) > 1:
+            return given
+        if len(inside) == 1:
+            name = given["train"].name
+            raise ValueError(
+                f"{root} has {name}/ but neither test/ nor val/ nor validation/. Add one, or give "
+                f"--data-dir {root / name} to hold out a fifth of its images."
+            )
+    for folder in inside:
+        alike = [other for other in inside if inside[folder] & inside[other] and other != folder]
+        if folder.name.lower().startswith("train") and alike:
+            shared = sorted(inside[folder] & inside[alike[0]])
+            raise ValueError(
+                f"{root} has {listed(shared)} in {folder.name}/ and in {alike[0].name}/. If these "
+                "are the classes, name the folders around them train/, val/ and test/; if not, "
+                f"rename {folder.name}/, or give --split."
+            )
+    return {}
 
 
-def _split_folders(root: Path, images: Sequence[Path], left_out: LeftOuts) -> Dataset:
-    given = [name for name in TEST_FOLDERS if (root / name).is_dir()]
-    if not given:
-        raise ValueError(
-            f"{root} has train/ but neither test/ nor val/ nor validation/. Add one, or give "
-            f"--data-dir {root / 'train'} to hold out a fifth of its images."
-        )
-    if {"val", "validation"} <= set(given):
-        raise ValueError(f"{root} has val/ and validation/: rename or merge one of the two.")
-    folders = {name: _by_class(root / name, images) for name in ("train", *given)}
-    for name, by_class in folders.items():
-        left_out += _classless_folders(root / name, by_class, left_out, root)
-    class_names = sorted(folders["train"])
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
+
+
+def _given_split(
+    root: Path, given: Mapping[str, Path], images: Sequence[Path], left_out: LeftOuts
+) -> Dataset:
+    """The data set of split folders; its validation images test where there are no others."""
+    found = {role: _by_class(folder, images) for role, folder in given.items()}
+    for role, by_class in found.items():
+        left_out += _classless_folders(given[role], by_class, left_out, root)
+    class_names = sorted(found["train"])
     unknown = [
-        f"{name}/{label}" for name in given for label in sorted(folders[name].keys() - class_names)
+        f"{given[role].name}/{label}"
+        for role, by_class in found.items()
+        for label in sorted(by_class.keys() - found["train"].keys())
     ]
     if unknown:
         raise ValueError(f"{root} has no training images for the images in {listed(unknown)}.")
-    train, test, *validation = (_file_split(by_class, class_names) for by_class in folders.values())
+    splits = {role: _file_split(by_class, class_names) for role, by_class in found.items()}
+    left_out += _outside(root, images, list(splits.values()))
+    if "test" not in splits:
+        splits["test"] = splits.pop("validation")
     return Dataset(
         name="folder",
         class_names=tuple(class_names),
         image_shape=None,
-        train=train,
-        validation=validation[0] if validation else None,
-        test=test,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits["test"],
         root=root,
-        left_out=left_out + _outside(root, images, [train, test, *validation]),
+        left_out=left_out,
     )
 
 
@@ -195,10 +237,9 @@ def _classless_folders(
         ValueError: If one has files of which none is an image: its class would disappear.
     """
     empty: LeftOuts = ()
-    for path in sorted(folder.iterdir()):
+    for path in _folders(folder):
         name = path.relative_to(root).as_posix()
-        is_class = path.is_dir() and not is_hidden(path)
-        if not is_class or path.name in by_class:
+        if path.name in by_class:
             continue
         unread = [
             other

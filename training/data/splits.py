@@ -64,9 +64,8 @@ class LeftOut:
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.folder}: {self.files} {'file' if self.files == 1 else 'files'}, {self.reason}"
-        )
+        files = {0: "", 1: "1 file, "}.get(self.files, f"{self.files} files, ")
+        return f"{self.folder}: {files}{self.reason}"
 
 
 @dataclass(frozen=True, eq=False)

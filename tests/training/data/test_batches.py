@@ -224,7 +224,7 @@ def test_a_damaged_file_is_named(photographs: list[Path], tmp_path: Path, damage
     bad.write_bytes({"truncated": whole[: len(whole) // 2], "text": b"hello", "empty": b""}[damage])
     split = file_split([photographs[1], bad])
     arguments = {"batch_size": 2, "image_size": 32, "mean": pixel_mean.pixel_mean(split)}
-    reason = {"truncated": "is damaged or cut off", "text": "is none of", "empty": "is empty"}[
+    reason = {"truncated": "is damaged or cut off", "text": "is not JPEG", "empty": "is empty"}[
         damage
     ]
     with pytest.raises(tf.errors.InvalidArgumentError, match=rf"holiday\.jpg {reason}"):

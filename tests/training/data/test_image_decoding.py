@@ -292,9 +292,13 @@ def test_the_first_picture_may_be_smaller_than_the_animation(decode: Callable[..
     inside = webp[8 : place - 8] + chunk + webp[place - 8 :]
     expected = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     expected[6:16, 8:28] = np.asarray(first.convert("RGB"))
-    np.testing.assert_array_equal(
-        decode(b"RIFF" + struct.pack("<I", len(inside)) + inside), expected
-    )
+    encoded = b"RIFF" + struct.pack("<I", len(inside)) + inside
+    np.testing.assert_array_equal(decode(encoded), expected)
+    # No pixel of a frame may lie beyond the animation, whose size is the one that limits hold for.
+    far = bytearray(encoded)
+    far[far.index(b"ANMF") + 8] = 100
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a picture beyond its animation"):
+        decode(bytes(far))
 
 
 # What is refused
@@ -302,9 +306,12 @@ def test_the_first_picture_may_be_smaller_than_the_animation(decode: Callable[..
 OS2 = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 4, 1, 24) + bytes(99)
 REFUSED = {
     b"": "is empty",
-    b"hello": "is none of JPEG, PNG, GIF, BMP or WebP",
-    b"\0\0\0\x18ftypheic" + bytes(50): "HEIC",
-    b"II*\0" + bytes(50): "is none of JPEG",
+    b"hello": "is not JPEG, PNG, GIF, BMP or WebP",
+    b"BMW and other cars": "is not JPEG",
+    b"\0\0\0\x18ftypheic" + bytes(50): "is HEIC, AVIF or a film, which is not read",
+    b"MM\0*" + bytes(50): "is TIFF, which is not read",
+    b"\0\0\0\x0cJXL \r\n" + bytes(50): "is JPEG XL",
+    b"<!doctype html>": "is SVG or HTML",
     OS2: "is a BMP that is compressed, of 16 bits a pixel, or of OS/2",
 }
 
@@ -316,6 +323,18 @@ def test_other_files_are_refused_with_the_reason(
     assert REFUSED[encoded] in image_decoding.refusal(tf.constant(encoded)).numpy().decode()
     with pytest.raises(tf.errors.InvalidArgumentError, match=REFUSED[encoded]):
         decode(encoded)
+
+
+def test_jpegs_that_no_decoder_here_reads_are_not_called_damaged() -> None:
+    for place, byte, expected in (
+        (4, 12, "is a JPEG of 12 bits a channel, lossless or arithmetic-coded"),
+        (1, 0xC9, "is a JPEG of 12 bits a channel, lossless or arithmetic-coded"),
+        (4, 8, "is damaged or cut off"),
+    ):
+        encoded = bytearray(FILES["JPEG"])
+        frame = encoded.index(b"\xff\xc0")
+        encoded[frame + place] = byte
+        assert expected in image_decoding.reason(tf.constant(bytes(encoded))).numpy().decode()
 
 
 @pytest.mark.parametrize(("bits", "compression"), [(16, 0), (8, 1), (4, 2), (32, 3)])
@@ -338,12 +357,13 @@ def test_files_that_are_cut_off_are_errors(decode: Callable[..., Pixels], name: 
             decode(whole[:length])
 
 
-@pytest.mark.parametrize("name", [*FILES, "none"])
-def test_files_are_known_alike_in_and_outside_the_graph(name: str) -> None:
+def test_files_are_known_alike_in_and_outside_the_graph() -> None:
     """By the listing of folders, in Python, and by the decoder."""
-    encoded = FILES.get(name, b"no image")
-    known = kinds.kind(encoded[: kinds.HEADER_BYTES])
-    assert (known is None) == (name == "none")
-    assert (image_decoding.refusal(tf.constant(encoded)).numpy() == b"") == (known is not None)
-    if known:
-        assert name.startswith(known)
+    refusal = tf.function(image_decoding.refusal)
+    others = {reason: encoded for encoded, reason in REFUSED.items() if encoded != OS2}
+    for name, encoded in {**FILES, **others}.items():
+        header = encoded[: kinds.HEADER_BYTES]
+        reason, unread = refusal(tf.constant(encoded)).numpy().decode(), kinds.unread_kind(header)
+        assert name.startswith(kinds.kind(header) or "is ")
+        assert (reason == "") == (name in FILES)
+        assert unread == "not an image" or reason.startswith(f"is {unread}")

@@ -106,7 +106,7 @@ def test_what_is_no_image_is_left_out_and_said(
     for name in ("._0.jpg", ".DS_Store"):
         (root / "cat" / name).write_bytes(b"\xff\xd8\xff")
     (root / "cat" / "Thumbs.db").write_bytes(b"\xd0\xcf")
-    (root / "dog" / "notes.txt").write_text("seen in May")
+    (root / "dog" / "notes.txt").write_text("BMW seen in May")
     (root / "dog" / "7.jpg").write_bytes(b"")
     (root / "dog" / "more").mkdir()
     for number in range(3):
@@ -126,11 +126,12 @@ def test_what_is_no_image_is_left_out_and_said(
         ("dog", 1, "empty"),
         ("dog", 1, "broken links"),
         ("dog", 1, "no regular file"),
-        ("dog/more", 3, "HEIC or AVIF, which is not read"),
+        ("dog/more", 3, "HEIC, AVIF or a film, which is not read"),
         ("yak", 0, "an empty folder"),
     }
-    assert "14 files are left out" in caplog.text
-    assert "dog/more: 3 files, HEIC or AVIF, which is not read" in caplog.text
+    assert "(14 files in all)" in caplog.text
+    assert "dog/more: 3 files, HEIC, AVIF or a film, which is not read; " in caplog.text
+    assert "yak: an empty folder" in caplog.text
 
 
 def test_links_in_a_loop_end(root: Path) -> None:
@@ -172,14 +173,69 @@ def test_images_outside_of_train_and_test_are_said(root: Path) -> None:
     assert left_out(dataset) == {("extra/cat", NUMBER, "in no class folder")}
 
 
-def test_two_validation_folders_are_refused(root: Path) -> None:
-    for split in ("train", "val", "validation"):
-        for name in CLASSES:
-            shutil.copytree(root / name, root / split / name)
-    for name in CLASSES:
-        shutil.rmtree(root / name)
-    with pytest.raises(ValueError, match="has val/ and validation/"):
+def around(root: Path, *names: str) -> Path:
+    """Moves the class folders into each of some folders."""
+    for name in names:
+        for class_name in CLASSES:
+            shutil.copytree(root / class_name, root / name / class_name)
+    for class_name in CLASSES:
+        shutil.rmtree(root / class_name)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (("train", "valid"), {"train", "test"}),
+        (("train", "valid", "test"), {"train", "validation", "test"}),
+        (("Training", "TESTING"), {"train", "test"}),
+    ],
+)
+def test_split_folders_are_known_by_usual_names(
+    root: Path, names: tuple[str, ...], roles: set[str]
+) -> None:
+    dataset = datasets.load("folder", str(around(root, *names)))
+    assert dataset.class_names == CLASSES
+    assert dataset.splits.keys() == roles
+    assert dataset.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "val", "validation"), "has val/ and validation/: rename or merge"),
+        (("train", "unseen"), "has cat, dog, emu in train/ and in unseen/. If these are"),
+        (("training_set", "test_set"), "in training_set/ and in test_set/. If these are"),
+        (("train",), "has train/ but neither test/"),
+    ],
+)
+def test_folders_that_may_be_splits_or_classes_are_refused(
+    root: Path, names: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        datasets.load("folder", str(around(root, *names)))
+
+
+def test_classes_may_be_called_train_and_test(root: Path) -> None:
+    (root / "cat").rename(root / "train")
+    (root / "dog").rename(root / "test")
+    deeper(root / "emu")
+    assert datasets.load("folder", str(root)).class_names == ("emu", "test", "train")
+    (root / "test").rename(root / "dog")
+    deeper(root / "train")
+    with pytest.raises(ValueError, match="has 2024 in train/ and in emu/"):
         datasets.load("folder", str(root))
+
+
+def test_classes_that_are_spelt_in_two_ways_are_said(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after copying between systems that ignore case, or store accents otherwise."""
+    for name in ("Cat", "re\u0301gime", "r\u00e9gime"):
+        shutil.copytree(root / "cat", root / name)
+    assert len(datasets.load("folder", str(root)).class_names) == 6
+    assert "several classes are called cat in" in caplog.text
+    assert "several classes are called r\u00e9gime in" in caplog.text
 
 
 def test_sample_images_are_found_by_content(root: Path) -> None:

@@ -183,7 +183,7 @@ def test_records_are_all_seen(tiny_imagenet: tuple[Path, list[Path]]) -> None:
 def test_a_damaged_photograph_is_named(chosen: list[Path], tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     dataset = data_set([*chosen[:1], tmp_path / "bad.jpg"])
-    with pytest.raises(OSError, match=r"bad\.jpg is none of JPEG"):
+    with pytest.raises(OSError, match=r"bad\.jpg is not JPEG"):
         evaluate([net(0)], dataset, "ten_crop")
 
 

@@ -1,4 +1,4 @@
-"""JPEG: where its Exif data are, and grey pictures of files in four colours."""
+"""JPEG: where its Exif data are, kinds that are not read, grey pictures of four colours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from training.data.formats.fields import at, big, length, text
 
 DCT_METHOD = "INTEGER_ACCURATE"  # as other programs decode JPEG; the fast one differs by a few bits
 APP0, APP1, APP15, COMMENT = 0xE0, 0xE1, 0xEF, 0xFE  # markers
+BASELINE, PROGRESSIVE = 0xC0, 0xC2  # the first and the last kind of frame that is decoded
+OTHER_THAN_FRAMES = (0xC4, 0xC8, 0xCC)
 
 
 def is_plain(encoded: tf.Tensor) -> tf.Tensor:
@@ -35,6 +37,24 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
 
     start = (tf.constant(2, tf.int64), tf.constant(-1, tf.int64))
     return tf.while_loop(lambda place, found: (found < 0) & (place + 4 <= end), step, start)[1]
+
+
+def refusal(encoded: tf.Tensor) -> tf.Tensor:
+    """Why a JPEG file that is whole may not be decoded, a string; "" if nothing is known."""
+    end = length(encoded)
+
+    def step(place: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        head = at(encoded, place, 5)  # 0xFF, the marker, the segment's length, bits a channel
+        marker = head[1]
+        frame = (marker >= BASELINE) & (marker <= BASELINE + 15)
+        frame &= ~tf.reduce_any(marker == OTHER_THAN_FRAMES)
+        unread = frame & ((marker > PROGRESSIVE) | (head[4] != 8))
+        return tf.where(frame, end, place + 2 + big(head[2:4])), unread
+
+    start = (tf.constant(2, tf.int64), False)
+    _, unread = tf.while_loop(lambda place, _: place + 5 <= end, step, start)
+    reason = "is a JPEG of 12 bits a channel, lossless or arithmetic-coded: convert it to PNG"
+    return tf.where(unread, reason, "")
 
 
 def decoded(encoded: tf.Tensor, channels: int, box: tf.Tensor | None = None) -> tf.Tensor:

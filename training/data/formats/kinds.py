@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 READ_FORMATS = "JPEG, PNG, GIF, BMP or WebP"
-HEADER_BYTES = 16
+HEADER_BYTES = 18
+BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # their lengths; a text may begin with "BM" too
+# What other files are, by bytes of theirs and the place of these.
+OTHERS = (
+    (4, b"ftyp", "HEIC, AVIF or a film"),
+    *((0, magic, "TIFF") for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\0\0\1\0", "an icon"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "PDF"),
+    (0, b"<", "SVG or HTML"),
+)
 
 
 def kind(header: bytes) -> str | None:
@@ -18,7 +32,7 @@ def kind(header: bytes) -> str | None:
         return "PNG"
     if header.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    if header.startswith(b"BM"):
+    if header.startswith(b"BM") and int.from_bytes(header[14:18], "little") in BMP_HEADERS:
         return "BMP"
     if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
         return "WebP"
@@ -26,12 +40,10 @@ def kind(header: bytes) -> str | None:
 
 
 def unread_kind(header: bytes) -> str:
-    """What a file of another format is, such as "HEIC or AVIF, which is not read"."""
+    """What a file of another format is, such as "TIFF, which is not read"."""
     if not header:
         return "empty"
-    # The ISO base media format names its kind behind "ftyp"; some are films.
-    if header[4:8] == b"ftyp" and header[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"avis"):
-        return "HEIC or AVIF, which is not read"
-    if header.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF, which is not read"
+    for start, magic, name in OTHERS:
+        if header[start:].startswith(magic):
+            return f"{name}, which is not read"
     return "not an image"
