@@ -59,9 +59,8 @@ class Synthesizer:
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(self._data).encode(), 0)
         if rate != RATE:
             raise OSError(f"eSpeak NG did not start: {rate} instead of {RATE} samples per second.")
-        self._library.espeak_ng_SetRandSeed(
-            1
-        )  # of breath and flutter; by default the clock seeds them
+        # The seed of breath and flutter; by default the time of day.
+        self._library.espeak_ng_SetRandSeed(1)
         self._heard: list[np.ndarray] = []
         self._callback = _Callback(self._hear)  # kept: C has no reference to it
         self._library.espeak_SetSynthCallback(self._callback)

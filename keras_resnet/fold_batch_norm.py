@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_resnet.analysis import graph
 from keras_resnet.scan.visitor import is_loop
 
 # The last axis of their kernels is the outputs', so that a scale per output multiplies the kernel.
@@ -42,18 +43,16 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 def _obstacles(model: Any, where: str) -> Iterator[str]:
     """Why batch norms of `model`, or of the models nested in it, cannot be folded."""
-    if not _is_graph(model):
+    if not graph.is_graph(model):
         yield f"{where} is neither functional nor a built Sequential model: its graph is unknown"
         return
-    graph = _graph(model)
-    uses, makers = _uses(graph), _makers(graph)
-    calls = Counter(id(node.operation) for node in _nodes(graph))
-    for layer in graph.layers:
+    uses, makers = _uses(model), _makers(model)
+    calls = Counter(id(node.operation) for node in graph.calls(model))
+    for layer in graph.functional(model).layers:
         if isinstance(layer, keras.Model):
             yield from _obstacles(layer, f"{where}/{layer.name}")
         elif isinstance(layer, layers.BatchNormalization):
-            reason = _obstacle(layer, graph, uses, makers, calls)
-            if reason:
+            if reason := _obstacle(layer, graph.input_of(model, layer), uses, makers, calls):
                 yield f"{layer.name} {reason}"
         elif is_loop(layer):
             yield (
@@ -61,19 +60,17 @@ def _obstacles(model: Any, where: str) -> Iterator[str]:
                 "it the weights by keras_resnet.copy_weights"
             )
         elif any(
-            isinstance(inner, layers.BatchNormalization)
-            for inner in layer._flatten_layers(include_self=False)
+            isinstance(inner, layers.BatchNormalization) for inner in graph.layers_inside(layer)
         ):
             yield f"{layer.name} has a batch norm inside it"
 
 
 def _obstacle(
-    bn: Any, graph: Any, uses: Counter[int], makers: dict[int, Any], calls: Counter[int]
+    bn: Any, x: Any, uses: Counter[int], makers: dict[int, Any], calls: Counter[int]
 ) -> str | None:
+    """Why a batch norm of the tensor `x` cannot be folded, or `None`."""
     if calls[id(bn)] > 1:
         return "is called more than once"
-    (node,) = (node for node in _nodes(graph) if node.operation is bn)
-    (x,) = node.input_tensors
     before = makers.get(id(x))
     if before is None:
         return "comes first, with no convolution before it"
@@ -92,11 +89,10 @@ def _obstacle(
 
 
 def _folded(model: Any) -> keras.Model:
-    graph = _graph(model)
-    makers = _makers(graph)
+    makers = _makers(model)
     norms = {  # by the id of the convolution
         id(makers[id(node.input_tensors[0])]): node.operation
-        for node in _nodes(graph)
+        for node in graph.calls(model)
         if isinstance(node.operation, layers.BatchNormalization)
     }
     originals: dict[int, Any] = {}  # by the id of the copy
@@ -123,8 +119,9 @@ def _folded(model: Any) -> keras.Model:
             layer.set_weights(original.get_weights() if norm is None else _weights(original, norm))
         return outputs
 
-    inputs = keras.tree.map_structure(_same_input, graph.input)
-    return keras.models.clone_model(graph, inputs, clone_function=copy, call_function=call)
+    plain = graph.uncompiled(model)
+    inputs = keras.tree.map_structure(_same_input, plain.input)
+    return keras.models.clone_model(plain, inputs, clone_function=copy, call_function=call)
 
 
 def _same_input(x: Any) -> Any:
@@ -147,36 +144,14 @@ def _weights(before: Any, bn: Any) -> list[np.ndarray]:
     return [kernel.astype(np.float32), bias.astype(np.float32)]
 
 
-def _is_graph(model: Any) -> bool:
-    if isinstance(model, keras.Sequential):
-        return bool(model.built and model.inputs)
-    return hasattr(model, "_nodes_by_depth")
-
-
-def _graph(model: Any) -> Any:
-    """A functional, uncompiled view of the same layers."""
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    """The calls of layers and operations that make up the model.
-
-    A layer may have further calls: a truncated model shares its layers with the whole model.
-    """
-    for nodes in graph._nodes_by_depth.values():
-        yield from nodes
-
-
-def _uses(graph: Any) -> Counter[int]:
+def _uses(model: Any) -> Counter[int]:
     """How often each tensor, by its id, is an input of a call or an output of the model."""
-    uses = Counter(id(x) for node in _nodes(graph) for x in node.input_tensors)
-    uses.update(id(x) for x in graph.outputs)
+    uses = Counter(id(x) for node in graph.calls(model) for x in node.input_tensors)
+    uses.update(id(x) for x in graph.functional(model).outputs)
     return uses
 
 
-def _makers(graph: Any) -> dict[int, Any]:
+def _makers(model: Any) -> dict[int, Any]:
     """The layer that computes each tensor, by the tensor's id; inputs are left out."""
-    calls = [node for node in _nodes(graph) if not node.is_input]
+    calls = [node for node in graph.calls(model) if not node.is_input]
     return {id(x): node.operation for node in calls for x in node.outputs}

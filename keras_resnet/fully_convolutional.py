@@ -88,8 +88,9 @@ def _rebuilt(model: Any, inputs: Any, pooling: Any) -> keras.Model:
             layer.set_weights(original.get_weights())
         return outputs
 
-    plain = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # uncompiled
-    return keras.models.clone_model(plain, inputs, clone_function=copy, call_function=call)
+    return keras.models.clone_model(
+        graph.uncompiled(model), inputs, clone_function=copy, call_function=call
+    )
 
 
 def _per_channel(layer: Any) -> keras.layers.Layer:

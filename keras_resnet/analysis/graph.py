@@ -56,13 +56,27 @@ def functional(model: Any) -> Any:
     )
 
 
+def uncompiled(model: Any) -> keras.Model:
+    """A functional model of the same layers, inputs and outputs, which is not compiled."""
+    graph = functional(model)
+    return keras.Model(graph.input, graph.output, name=model.name)
+
+
+def calls(model: Any) -> Iterator[Any]:
+    """Yields the calls that make up a model's own graph, in order.
+
+    A layer may have further calls: a truncated model shares its layers with the whole model.
+    """
+    for _, level in sorted(functional(model)._nodes_by_depth.items(), reverse=True):
+        yield from level
+
+
 def nodes(model: Any) -> Iterator[Any]:
     """Yields the calls of a model's graph in order; a nested model's calls precede its own."""
-    for _, level in sorted(functional(model)._nodes_by_depth.items(), reverse=True):
-        for node in level:
-            if is_graph(node.operation):
-                yield from nodes(node.operation)
-            yield node
+    for node in calls(model):
+        if is_graph(node.operation):
+            yield from nodes(node.operation)
+        yield node
 
 
 def at_inference(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -190,10 +204,9 @@ def input_of(model: Any, layer: keras.layers.Layer) -> Any:
     Raises:
         ValueError: If the model does not call the layer itself.
     """
-    for level in functional(model)._nodes_by_depth.values():
-        for node in level:
-            if node.operation is layer:
-                return node.input_tensors[0]
+    for node in calls(model):
+        if node.operation is layer:
+            return node.input_tensors[0]
     raise ValueError(f"{model.name} does not call its layer {layer.name} itself.")
 
 

@@ -75,10 +75,9 @@ def _responding(model: Any) -> Iterator[tuple[int, str]]:
 
     The layers of `ScannedBlocks` are repeated for each of its blocks, with the blocks' names.
     """
-    calls = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     users: dict[int, list[Any]] = {}
     made: dict[int, Any] = {}  # by an operation's id: its output
-    for node in calls:
+    for node in graph.calls(model):
         for x in node.input_tensors:
             users.setdefault(id(x), []).append(node.operation)
         made[id(node.operation)] = node.outputs[0]

@@ -26,7 +26,7 @@ WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 LARGEST_EXPANSION = 4
 LARGEST_CONFIGURATION = 50_000_000  # bytes
 CONFIGURATION = "model_config"  # an attribute of older .h5 files
-LAYER_NAMES = "layer_names"  # the same
+LAYER_NAMES = "layer_names"  # an attribute of older .h5 files, too
 TRAINING_STATE = ("optimizer", "optimizer_weights")
 HEAP = b"GCOL\x01"  # signature and version of an HDF5 global heap collection
 SMALLEST_HEAP = 4096  # bytes
@@ -67,12 +67,12 @@ def strides(path: str, layer: str) -> tuple[int, ...] | None:
     configuration = _archives_configuration if path.endswith(".keras") else _hdf5_configuration
     found: list[tuple[int, ...]] = []
 
-    def look(entry: dict[str, Any]) -> dict[str, Any]:
+    def note_strides(entry: dict[str, Any]) -> dict[str, Any]:
         if entry.get("name") == layer and "strides" in entry:
             found.append(tuple(entry["strides"]))
         return entry
 
-    json.loads(configuration(path), object_hook=look)
+    json.loads(configuration(path), object_hook=note_strides)
     return found[0] if found else None
 
 

@@ -66,7 +66,7 @@ def find(
     if found is None or not _same_arrays(architecture, ARCHITECTURES[found.network]):
         raise ValueError(
             f"There are no weights {weights!r} for {architecture}. "
-            f"Of this network there are: {_choices(architecture)}."
+            f"This network has: {_choices(architecture)}."
         )
     if include_top and classes not in (None, found.origin.classes):
         raise ValueError(

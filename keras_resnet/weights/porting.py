@@ -135,7 +135,7 @@ def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     old = old_keras_layers(layers)
     _refuse_other_networks([layer for layer in layers if layer not in old])
     epsilon = OLD_KERAS_EPSILON if "conv1" in old else KERAS_APPLICATIONS_EPSILON
-    return _with_our_batch_norm(_renamed(arrays, old), epsilon)
+    return _without_biases(_renamed(arrays, old), epsilon)
 
 
 def from_keras_applications(
@@ -162,7 +162,7 @@ def from_keras_applications(
             f"its {len(layers)} layers are not the {len(expected)} of keras.applications"
         )
     order = dict(zip(layers, expected, strict=False))  # without a top the last name is left over
-    return _with_our_batch_norm(_renamed(arrays, order), KERAS_APPLICATIONS_EPSILON)
+    return _without_biases(_renamed(arrays, order), KERAS_APPLICATIONS_EPSILON)
 
 
 def _refuse_other_networks(layers: Sequence[str]) -> None:
@@ -185,8 +185,8 @@ def _renamed(arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict
     return renamed
 
 
-def _with_our_batch_norm(arrays: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
-    """Folds biases and another epsilon away, if the convolutions have biases."""
+def _without_biases(arrays: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
+    """Folds away biases of convolutions and, where there are any, the epsilon beside them."""
     if any(_is_convolutions_bias(key) for key in arrays):
         difference = np.float32(epsilon - blocks.BN_EPSILON)
         arrays = {

@@ -1,4 +1,4 @@
-"""The import of Keras and its backend, in our words where a GPU is not used."""
+"""Imports Keras and its backend quietly, and says so where a GPU is not used."""
 
 from __future__ import annotations
 

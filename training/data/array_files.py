@@ -39,7 +39,7 @@ def write(dataset: Dataset, directory: Path, max_mib: float = 60.0) -> list[Path
     if splits.keys() != {"train", "test"}:
         raise ValueError(f"Only {' and '.join(NAMES)}, whole, can be arrays; not {dataset.name}.")
     if old := paths(dataset.name, str(directory)):
-        raise FileExistsError(f"{old[0]} exists; remove it and the other parts to write them anew.")
+        raise FileExistsError(f"{old[0]} exists; remove all parts before writing others.")
     arrays = {
         f"{letter}_{role}": array.astype(np.uint8)
         for role, split in splits.items()

@@ -56,10 +56,21 @@ def random_window(shape: tf.Tensor, drawn: tf.Tensor, size: int = CROP) -> Windo
     return Window(scale, place[0], place[1])
 
 
-def central_window(shape: tf.Tensor, size: int = CROP) -> Window:
-    """Shorter side 256 (for squares of 224), the square in the middle."""
+def evaluated_shorter_side(size: int = CROP) -> float:
+    """The shorter side of photographs whose central square is evaluated, in pixels: 256 for 224."""
+    return TEST_SHORTER_SIDE * size / CROP
+
+
+def central_window(shape: tf.Tensor, shorter_side: float, size: int = CROP) -> Window:
+    """Returns the square in the middle of the photograph, scaled to that shorter side.
+
+    Args:
+        shape: (2,) or more: height and width of the photograph.
+        shorter_side: Of the scaled photograph, in pixels.
+        size: Side of the square.
+    """
     extent = tf.cast(shape[:2], tf.float32)
-    scale = TEST_SHORTER_SIDE * size / CROP / tf.reduce_min(extent)
+    scale = shorter_side / tf.reduce_min(extent)
     place = (extent * scale - size) / 2
     return Window(scale, place[0], place[1])
 
@@ -95,11 +106,11 @@ def decode_cut(
     kernel: str = "triangle",
     exported: bool = False,
 ) -> tf.Tensor:
-    """What `cut` gives of the decoded photograph, decoding no more of a JPEG than that takes.
+    """Returns `cut` of the decoded photograph; decodes no more of a JPEG than that takes.
 
     Args:
         encoded: The bytes of an image file, a scalar string.
-        choose: From the photograph's shape to the window.
+        choose: Returns the window, given the photograph's shape.
         size: Side of the square.
         channels: 3, or 1 for grey.
         kernel: Of the interpolation, as `cut` takes it.
@@ -127,7 +138,7 @@ def decode_cut(
 
 
 def _source_box(shape: tf.Tensor, window: Window, size: int) -> tf.Tensor:
-    """(4,) int32: top, left, height and width of the pixels that the window is computed from."""
+    """Returns top, left, height and width of the pixels that the window needs: (4,) int32."""
     extent = shape[:2]
     reach = 2 * tf.maximum(1.0, 1 / window.scale) + 1  # of the wider, cubic kernel, and rounding
     start = tf.stack((window.top, window.left)) / window.scale
@@ -225,4 +236,5 @@ def random_resized(
 
 def central(encoded: tf.Tensor, size: int = CROP) -> tf.Tensor:
     """Returns the central crop of an image file that tests see: float32 (size, size, 3), 0..255."""
-    return decode_cut(encoded, lambda shape: central_window(shape, size), size)
+    side = evaluated_shorter_side(size)
+    return decode_cut(encoded, lambda shape: central_window(shape, side, size), size)

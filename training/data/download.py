@@ -1,4 +1,4 @@
-"""Downloads a data set through TFDS where that can be done, and says so plainly where it cannot."""
+"""Downloads a data set through TFDS, or says why it cannot be downloaded and what to do."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONNECT_SECONDS = 5.0  # until a download host that does not answer counts as un
 
 
 def prepare(builder: tfds.core.DatasetBuilder, data_dir: str) -> None:
-    """Downloads the data where that can be done.
+    """Downloads the data.
 
     Raises:
-        FileNotFoundError: If it cannot, with the ways out.
+        FileNotFoundError: If they cannot be downloaded; the message says what to do.
     """
     missing = f"{builder.name} is not in {data_dir} (looked for {builder.data_dir})"
     elsewhere = (
@@ -46,7 +46,7 @@ def prepare(builder: tfds.core.DatasetBuilder, data_dir: str) -> None:
 
 
 def reachable(url: str) -> bool:
-    """Whether the URL's host, or the proxy on the way to it, accepts a connection soon."""
+    """Whether the URL's host, or its proxy, accepts a connection within `CONNECT_SECONDS`."""
     parts = urllib.parse.urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
@@ -58,7 +58,7 @@ def reachable(url: str) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(address, CONNECT_SECONDS):
             connected.set()
 
-    # In a thread of its own, since the look-up of the name obeys no time-out.
+    # A thread of its own, since resolving the host's name obeys no time-out.
     attempt = threading.Thread(target=connect, daemon=True)
     attempt.start()
     attempt.join(CONNECT_SECONDS)

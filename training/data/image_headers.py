@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from training.data.formats.fields import at, big, little, text
 from training.data.formats.kinds import READ_FORMATS
 
 HEADER = 32  # bytes
@@ -13,7 +14,7 @@ LONGEST_GIF = 512 * 1024
 
 
 def checked(encoded: tf.Tensor, max_pixels: int) -> tf.Operation:
-    """Fails, with what is wrong, for bytes that are no image, or one larger than allowed."""
+    """Returns an operation that fails for bytes of no image, or of one larger than allowed."""
     height, width = size(encoded)
     known = tf.debugging.Assert(
         height * width > 0, [f"image_bytes hold no readable {READ_FORMATS} file"]
@@ -24,7 +25,7 @@ def checked(encoded: tf.Tensor, max_pixels: int) -> tf.Operation:
             (width, height),
         )
         small = tf.debugging.Assert(height * width <= max_pixels, [message])
-        is_gif = tf.strings.substr(encoded, 0, 3) == b"GIF"
+        is_gif = text(encoded, 0, 3) == b"GIF"
         short = tf.debugging.Assert(
             tf.logical_not(is_gif) | (tf.strings.length(encoded) <= LONGEST_GIF),
             [f"GIF is longer than the {LONGEST_GIF} bytes allowed; send JPEG or PNG"],
@@ -33,14 +34,16 @@ def checked(encoded: tf.Tensor, max_pixels: int) -> tf.Operation:
 
 
 def size(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(height, width), int64, as the header says; (0, 0) of anything else.
+    """Returns (height, width), int64, as the header says; (0, 0) for bytes of no known format.
 
     Args:
-        encoded: The bytes of an image file, a scalar string; however short or broken.
+        encoded: The bytes of an image file, a scalar string, however short or broken.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the header of a JPEG file is broken.
     """
-    # Broken JPEG headers end in an error of TensorFlow's, as they should.
     return tf.cond(
-        tf.strings.substr(encoded + HEADER * b"\0", 0, 3) == b"\xff\xd8\xff",
+        text(encoded, 0, 3) == b"\xff\xd8\xff",
         lambda: _as_pair(tf.image.extract_jpeg_shape(encoded)),
         lambda: _from_header(encoded),
     )
@@ -52,33 +55,26 @@ def _as_pair(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _from_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    text = tf.strings.substr(encoded + HEADER * b"\0", 0, HEADER)
-    header = tf.cast(tf.io.decode_raw(text, tf.uint8), tf.int64)
-
-    def little(start: int, count: int) -> tf.Tensor:
-        return tf.add_n([header[start + i] * 256**i for i in range(count)])
-
-    def big(start: int) -> tf.Tensor:
-        return tf.add_n([header[start + i] * 256 ** (3 - i) for i in range(4)])
+    header = at(encoded, 0, HEADER)
 
     def begins(signature: bytes, start: int = 0) -> tf.Tensor:
-        return tf.strings.substr(text, start, len(signature)) == signature
+        return tf.reduce_all(header[start : start + len(signature)] == list(signature))
 
     def bmp(start: int) -> tf.Tensor:  # signed: negative heights are of pictures from the top
-        number = little(start, 4)
+        number = little(header[start : start + 4])
         return tf.abs(tf.where(number < 2**31, number, number - 2**32))
 
     webp = begins(b"RIFF") & begins(b"WEBP", 8)
-    packed = little(21, 4)  # WebP lossless: 14 bits of width - 1, then of height - 1
+    packed = little(header[21:25])  # WebP lossless: 14 bits of width - 1, then of height - 1
     low = 2**14
-    # kind of file                     height                      width
+    # kind of file                     height                        width
     table = (
-        (begins(b"\x89PNG\r\n\x1a\n"), big(20),                    big(16)),
-        (begins(b"GIF8"),              little(8, 2),               little(6, 2)),
-        (begins(b"BM"),                bmp(22),                    bmp(18)),
-        (webp & begins(b"VP8 ", 12),   little(28, 2) % low,        little(26, 2) % low),
-        (webp & begins(b"VP8L", 12),   packed // low % low + 1,    packed % low + 1),
-        (webp & begins(b"VP8X", 12),   little(27, 3) + 1,          little(24, 3) + 1),
+        (begins(b"\x89PNG\r\n\x1a\n"), big(header[20:24]),            big(header[16:20])),
+        (begins(b"GIF8"),              little(header[8:10]),         little(header[6:8])),
+        (begins(b"BM"),                bmp(22),                      bmp(18)),
+        (webp & begins(b"VP8 ", 12),   little(header[28:30]) % low, little(header[26:28]) % low),
+        (webp & begins(b"VP8L", 12),   packed // low % low + 1,      packed % low + 1),
+        (webp & begins(b"VP8X", 12),   little(header[27:30]) + 1,    little(header[24:27]) + 1),
     )  # fmt: skip
     height = tf.add_n([tf.where(is_kind, h, 0) for is_kind, h, _ in table])
     width = tf.add_n([tf.where(is_kind, w, 0) for is_kind, _, w in table])

@@ -1,4 +1,4 @@
-"""Some images of a split, as arrays, for inspection and for pictures."""
+"""Reads some images of a split as arrays, for inspection and for pictures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
 
 
 def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Up to `count` images with their labels, as far apart in the split as can be.
+    """Returns up to `count` images with their labels, evenly spaced over the split.
 
-    Records, which TFDS has shuffled, are the first ones.
+    Records, which TFDS has shuffled, give their first images.
 
     Args:
         split: The images.
@@ -23,8 +23,8 @@ def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]
         float32 (N, H, W, C), 0..255, and labels (N,).
 
     Raises:
-        ValueError: If there are none, or `count` is not positive.
-        OSError: If one cannot be read.
+        ValueError: If the split has no images, or `count` is not positive.
+        OSError: If an image cannot be read.
     """
     if count < 1 or split.examples < 1:
         raise ValueError(f"At least one image is needed; given {count} of {split.examples}.")
@@ -37,7 +37,7 @@ def images(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]
 def at(
     split: ArraySplit | FileSplit, places: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images at some places of a split with their labels, in the order of `places`.
+    """Returns the images at some places of a split with their labels, in the order of `places`.
 
     Args:
         split: The images.
@@ -48,7 +48,7 @@ def at(
         float32 (N, H, W, C), 0..255, and labels (N,).
 
     Raises:
-        OSError: If one cannot be read.
+        OSError: If an image cannot be read.
     """
     if isinstance(split, ArraySplit):
         return split.images[places].astype(np.float32), split.labels[places]

@@ -11,7 +11,7 @@ from training.data import augmentation as augment
 
 @dataclass(frozen=True)
 class Resizing:
-    """From an image of any size to the network's: scale the shorter side, take the centre."""
+    """Scales the shorter side of an image of any size, and takes the square in the middle."""
 
     shorter_side: int  # pixels, after scaling
     crop: int  # pixels, side of the square in the middle
@@ -19,11 +19,8 @@ class Resizing:
 
     @property
     def kernel(self) -> str:
-        """The method, as `augmentation.cut` takes it."""
+        """The name of the method in `augmentation.cut`."""
         return {"bilinear": "triangle", "bicubic": "keyscubic"}[self.method]
 
     def window(self, shape: tf.Tensor) -> augment.Window:
-        extent = tf.cast(shape[:2], tf.float32)
-        scale = self.shorter_side / tf.reduce_min(extent)
-        place = (extent * scale - self.crop) / 2
-        return augment.Window(scale, place[0], place[1])
+        return augment.central_window(shape, self.shorter_side, self.crop)

@@ -1,4 +1,4 @@
-"""Encoded images to warm a model up, to calibrate and to compare runtimes with."""
+"""Encoded images that warm a model up, calibrate it and compare its runtimes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from training.data.splits import ArraySplit, Dataset, RecordSplit
 
 
 def load(name: str, data_dir: str | None) -> Dataset:
-    """CIFAR-10 into memory, ImageNet 2012 as records; downloads what can be.
+    """Reads CIFAR-10 into memory and finds ImageNet 2012's records; downloads where it may.
 
     Raises:
         OSError: If the data are missing or damaged.
@@ -40,7 +40,7 @@ def load(name: str, data_dir: str | None) -> Dataset:
 
 
 def _read_arrays(builder: tfds.core.DatasetBuilder, split: str) -> ArraySplit:
-    """All images of a split in TFDS's order, which is the same every time."""
+    """Reads all images of a split in TFDS's order, which is the same every time."""
     try:
         arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
     except tf.errors.OpError as error:

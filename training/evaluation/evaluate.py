@@ -67,8 +67,8 @@ def check_protocol(name: str, dataset: Dataset) -> None:
     if row.photographs != (dataset.image_shape is None):
         fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
         raise ValueError(
-            f"The protocol {name} is for {'photographs' if row.photographs else 'small images'}, "
-            f"which {dataset.name} has none of: take {', '.join(fitting)}."
+            f"The protocol {name} is for {'photographs' if row.photographs else 'small images'}; "
+            f"{dataset.name} takes {' or '.join(fitting)}."
         )
 
 
@@ -185,7 +185,7 @@ def _batches(dataset: Dataset, row: Protocol, size: int, batch_size: int) -> Ite
     if isinstance(dataset.test, ArraySplit):
         yield from _arrays(dataset.test, batch_size)
         return
-    # TensorFlow decodes and scales photographs; arrays need none of it.
+    # TensorFlow decodes and scales photographs; arrays do not need it.
     from training.data.reading_errors import readable_errors
     from training.evaluation import test_crops
 

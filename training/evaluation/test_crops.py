@@ -69,10 +69,7 @@ def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf
 
 def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window]:
     """The square in the middle of the photograph, scaled to the shorter side `side`."""
-    extent = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = side / tf.reduce_min(extent)
-    place = (extent * scale - size) / 2
-    return (augment.Window(scale, place[0], place[1]),)
+    return (augment.central_window(tf.shape(image), side, size),)
 
 
 def corner_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window, ...]:

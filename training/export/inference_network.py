@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnet
-from training.models.functional import applied, graph, is_graph, last_operations
+from keras_resnet.analysis import graph
+from training.models.functional import applied, last_operations
 
 logger = logging.getLogger(__name__)
 
@@ -99,9 +100,9 @@ class _Rebuilding:
         def call(layer: Any, *arguments: Any, **named: Any) -> Any:
             if "training" in named:  # as recorded; calling the model for inference overrides it
                 named["training"] = False
-            if isinstance(layer, keras.Model) and is_graph(layer):
+            if isinstance(layer, keras.Model) and graph.is_graph(layer):
                 if layer in written_out:
-                    return self.output(graph(layer), *arguments)
+                    return self.output(graph.functional(layer), *arguments)
                 return self._nested(layer)(*arguments)
             if _is_identity(layer, *arguments):
                 return arguments[0]
@@ -117,7 +118,7 @@ class _Rebuilding:
             inputs = keras.tree.map_structure(
                 lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), model.input
             )
-            outputs = self.output(graph(model), inputs)
+            outputs = self.output(graph.functional(model), inputs)
             self._copies[id(model)] = keras.Model(inputs, outputs, name=model.name)
         return self._copies[id(model)]
 

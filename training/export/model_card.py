@@ -49,7 +49,7 @@ def _function(facts: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:
 def _training(facts: Mapping[str, Any]) -> Iterator[str]:
     weights, job, result = (facts.get(key, {}) for key in ("weights", "job", "result"))
     if "origin" in weights:
-        yield f"Published weights `{weights['row']}`, trained on {weights['origin']['data_set']}"
+        yield f"Published weights `{weights['name']}`, trained on {weights['origin']['data_set']}"
         yield f"(<{weights['origin']['url']}>)."
     elif job:
         yield f"- Data set: {job['dataset']}, {result['train_examples']:,} training images."

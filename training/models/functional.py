@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_resnet.analysis import graph
+
 
 def functional_view(model: keras.Model) -> keras.Model:
     """A functional model with the layers of `model`, one input tensor and one output tensor.
@@ -17,12 +19,12 @@ def functional_view(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If the model is of neither kind, or has several inputs or outputs.
     """
-    if not is_graph(model) and not isinstance(model, keras.Sequential):
+    if not graph.is_graph(model) and not isinstance(model, keras.Sequential):
         raise ValueError(
             f"{model.name} ({type(model).__name__}) is neither functional nor sequential, so its "
             "layers are unknown: call it on a keras.Input x and build keras.Model(x, model(x))."
         )
-    if not is_graph(model):
+    if not graph.is_graph(model):
         raise ValueError(f"{model.name} has no input shape yet: begin it with a keras.Input.")
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
@@ -32,20 +34,6 @@ def functional_view(model: keras.Model) -> keras.Model:
                 "Build a keras.Model of the input and output to keep."
             )
     return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-
-
-def is_graph(model: keras.Model) -> bool:
-    """Whether the model's layers and their calls are known: functional, or sequential and built."""
-    if isinstance(model, keras.Sequential):
-        return bool(model.built and model.inputs)
-    return hasattr(model, "_nodes_by_depth")
-
-
-def graph(model: keras.Model) -> keras.Model:
-    """A functional model with the layers of `model`, and its inputs and outputs as they are."""
-    if isinstance(model, keras.Sequential):  # its `output` is that of its last call
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
 
 
 def applied(model: keras.Model, x: Any, call: Callable[..., Any] | None = None) -> Any:

@@ -92,7 +92,7 @@ def from_file(
     size = model.input_shape[1]
     # Photographs are tested on the centre of a larger one; other images have their size.
     photographs = convention is not None or job.get("dataset") in PHOTOGRAPHS
-    side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if photographs else size
+    side = round(augment.evaluated_shorter_side(size)) if photographs else size
     return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
 
 
@@ -134,27 +134,27 @@ def from_weights(
         OSError: If they cannot be fetched or read.
     """
     architecture = architectures.get(network)
-    row = weights.find(source, architecture)
-    if isinstance(row, weights.PublishedWeights):
-        if convention not in (None, row.preprocessing):
-            raise ValueError(f"{row.name} of {network} need {row.preprocessing!r} preprocessing.")
-        convention, resizing = row.preprocessing, protocol_resizing(row.origin.protocol)
-        path = Path(weights.fetch(row))
-        published: dict[str, Any] = {"row": row.name, **asdict(row)}
-        measured = {"top1": row.top1, "top5": row.top5, "protocol": str(row.origin.protocol)}
-        published["published_error"] = measured
-        labels = labels or CLASS_NAMES.get(row.origin.data_set)
+    found = weights.find(source, architecture)
+    if isinstance(found, weights.PublishedWeights):
+        if convention not in (None, found.preprocessing):
+            raise ValueError(
+                f"{found.name} of {network} need {found.preprocessing!r} preprocessing."
+            )
+        convention, protocol = found.preprocessing, found.origin.protocol
+        resizing, path = protocol_resizing(protocol), Path(weights.fetch(found))
+        measured = {"top1": found.top1, "top5": found.top5, "protocol": str(protocol)}
+        published: dict[str, Any] = {**asdict(found), "published_error": measured}
+        labels = labels or CLASS_NAMES.get(found.origin.data_set)
     else:
         if convention is None:
             raise ValueError(
                 f"What {source} needs of its input is not in the file: give --preprocessing, one "
                 f"of {', '.join(CONVENTIONS)}."
             )
-        stem = architectures.STEMS[architecture.stem]
-        size = stem.image_size
-        imagenet = architecture.stem == "imagenet"
-        side = round(augment.TEST_SHORTER_SIDE * size / augment.CROP) if imagenet else size
-        resizing, path, published = Resizing(side, size), Path(str(row)), {}
+        size = architectures.STEMS[architecture.stem].image_size
+        photographs = architecture.stem == "imagenet"
+        side = round(augment.evaluated_shorter_side(size)) if photographs else size
+        resizing, path, published = Resizing(side, size), Path(str(found)), {}
 
     pixels = keras.Input((resizing.crop, resizing.crop, 3), name="pixels")
     model = keras_resnet.ResNet(

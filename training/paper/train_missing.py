@@ -19,7 +19,7 @@ from training.paper.runs import FAILURE, Run
 logger = logging.getLogger(__name__)
 
 LOG = "train.log"  # what a run printed, in its directory
-POLL_SECONDS = 1.0  # between two looks at a run's checkpoints
+POLL_SECONDS = 1.0  # between two readings of a run's newest step
 
 
 def train_missing(

@@ -36,7 +36,7 @@ class Phase(NamedTuple):
 
 
 class Callbacks(NamedTuple):
-    """What happens beside the gradient steps, in the order in which Keras calls them."""
+    """The callbacks of `fit`; `every` has all of them in the order in which Keras calls them."""
 
     counter: StepCounter
     rate: LearningRateSetter

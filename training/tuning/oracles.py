@@ -45,8 +45,8 @@ class Durable(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
-        # The network protocol rounds a worker's floats to 32 bits, after which they are none of
-        # the values that they were chosen from.
+        # The network protocol rounds a worker's floats to 32 bits, which are no longer values of
+        # the search space.
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
         self.after_trial(self)

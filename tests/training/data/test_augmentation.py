@@ -56,7 +56,7 @@ def test_windows_lie_in_the_photograph(
     shape = (height, width, 3)
     for window in (
         augmentation.random_window(shape, np.float32(numbers), size),
-        augmentation.central_window(shape, size),
+        augmentation.central_window(shape, 256 * size / 224, size),
     ):
         for place, extent in ((window.top, height), (window.left, width)):
             assert place >= 0
@@ -82,7 +82,7 @@ def test_cut_is_pillows(photographs: list[Path], size: int) -> None:
     for number, path in enumerate(photographs[:6]):
         image = np.asarray(Image.open(path).convert("RGB"))
         for window in (
-            augmentation.central_window(image.shape, size),
+            augmentation.central_window(image.shape, 256 * size / 224, size),
             augmentation.random_window(image.shape, drawn[number], size),
         ):
             ours = augmentation.cut(image, window, size).numpy()
@@ -90,7 +90,7 @@ def test_cut_is_pillows(photographs: list[Path], size: int) -> None:
 
 
 def test_central_window_is_the_middle() -> None:
-    window = augmentation.central_window((512, 1024, 3))
+    window = augmentation.central_window((512, 1024, 3), 256)
     np.testing.assert_allclose(window, (0.5, 16, 144))  # 256 x 512 once scaled
 
 
@@ -125,7 +125,7 @@ def test_other_encodings(photographs: list[Path], mode: str, format_: str) -> No
     out = augmentation.central(encoded.getvalue(), 56).numpy()
     assert out.shape == (56, 56, 3)
     pixels = np.asarray(Image.open(io.BytesIO(encoded.getvalue())).convert("RGB"))
-    expected = pillow_cut(pixels, augmentation.central_window(pixels.shape, 56), 56)
+    expected = pillow_cut(pixels, augmentation.central_window(pixels.shape, 64, 56), 56)
     assert np.abs(out - expected).mean() < 2.0
 
 

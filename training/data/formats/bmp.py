@@ -31,7 +31,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3), or (H, W, 4) if its header says where the transparency is."""
+    """The picture, uint8 (H, W, 3), or (H, W, 4) if the header says where transparency is."""
     transparent = (_field(encoded, 30) == BIT_FIELDS) & (_field(encoded, 14) >= 56)
     transparent &= _field(encoded, 66) == ALPHA_MASK
     return tf.cond(

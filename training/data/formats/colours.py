@@ -9,7 +9,7 @@ RED, GREEN, BLUE = 19595, 38470, 7471
 
 
 def over_white(image: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3), or (H, W, 4) with alpha last -> uint8 (H, W, 3)."""
+    """The picture over white: uint8 (H, W, 3), or (H, W, 4) with alpha last -> (H, W, 3)."""
     if image.shape[-1] == 3:
         return image
 
@@ -23,6 +23,6 @@ def over_white(image: tf.Tensor) -> tf.Tensor:
 
 
 def grey(image: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3) -> uint8 (H, W, 1)."""
+    """The picture's brightness: uint8 (H, W, 3) -> (H, W, 1)."""
     values = tf.cast(image, tf.int32) * tf.constant((RED, GREEN, BLUE))
     return tf.cast((tf.reduce_sum(values, axis=-1, keepdims=True) + 2**15) // 2**16, tf.uint8)

@@ -16,13 +16,12 @@ ORIENTATION, SHORT = 0x0112, 3  # a tag, and the type of its value
 
 
 def orientation(encoded: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    """1..8, int64; 1 where there are no Exif data or they make no sense.
+    """The orientation, 1 to 8, int64; 1 where there are no Exif data or they make no sense.
 
     Args:
         encoded: The bytes of an image file.
         place: Where its Exif data begin, with or without `PREFIX`; -1 if it has none.
     """
-
     encoded = tf.convert_to_tensor(encoded)
     stored = tf.constant(AS_STORED, tf.int64)
     return tf.cond(place >= 0, lambda: _read(encoded, place), lambda: stored)
@@ -75,8 +74,7 @@ def _stored_box(box: tf.Tensor, displayed: tf.Tensor, turn: tf.Tensor) -> tf.Ten
 
 
 def turned(image: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
-    """(H, W, C) as it is stored -> as it is shown."""
-
+    """Returns the picture as it is shown, given as it is stored: (H, W, C) each."""
     shown = tf.cond(turn == AS_STORED, lambda: image, lambda: _turned(image, turn))
     return tf.ensure_shape(shown, (None, None, image.shape[-1]))
 

@@ -27,7 +27,7 @@ def traced_once(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def at(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
-    """`count` bytes from `start` on: int64 (count,)."""
+    """The `count` bytes from `start` on, int64 (count,)."""
     padded = tf.strings.join([text(encoded, start, count), count * b"\0"])
     numbers = tf.io.decode_raw(tf.strings.substr(padded, 0, count), tf.uint8)
     return tf.ensure_shape(tf.cast(numbers, tf.int64), (count,))
@@ -40,18 +40,18 @@ def text(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -> 
 
 
 def length(encoded: tf.Tensor) -> tf.Tensor:
-    """Of the file in bytes, int64."""
+    """The length of the file in bytes, int64."""
     return tf.cast(tf.strings.length(encoded), tf.int64)
 
 
 def little(numbers: tf.Tensor) -> tf.Tensor:
-    """(..., n) bytes, the least significant first, as one number (...)."""
+    """The numbers (...) that bytes (..., n) make, the least significant byte first."""
     weights = [256**place for place in range(numbers.shape[-1])]
     return tf.reduce_sum(numbers * tf.constant(weights, tf.int64), axis=-1)
 
 
 def big(numbers: tf.Tensor) -> tf.Tensor:
-    """(..., n) bytes, the most significant first, as one number (...)."""
+    """The numbers (...) that bytes (..., n) make, the most significant byte first."""
     return little(numbers[..., ::-1])
 
 

@@ -11,7 +11,7 @@ FIRST_PALETTE = 13
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3)."""
+    """The first picture, as large as the whole animation, uint8 (H, W, 3)."""
     image_at, control_at = _walk_to_image(encoded)
     opaque = tf.cond(
         (control_at >= 0) & (at(encoded, control_at + 3, 1)[0] % 2 == 1),

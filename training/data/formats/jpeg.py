@@ -32,8 +32,8 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
         is_exif = (marker == APP1) & (text(encoded, place + 4, 6) == exif.PREFIX)
         padding = marker == 0xFF
         following = tf.where(padding, place + 1, place + 2 + big(head[2:]))
-        goes_on = (head[0] == 0xFF) & (ahead | padding)
-        return tf.where(goes_on, following, end), tf.where(goes_on & is_exif, place + 4, -1)
+        continues = (head[0] == 0xFF) & (ahead | padding)
+        return tf.where(continues, following, end), tf.where(continues & is_exif, place + 4, -1)
 
     start = (tf.constant(2, tf.int64), tf.constant(-1, tf.int64))
     return tf.while_loop(lambda place, found: (found < 0) & (place + 4 <= end), step, start)[1]
@@ -58,7 +58,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(encoded: tf.Tensor, channels: int, box: tf.Tensor | None = None) -> tf.Tensor:
-    """As stored: uint8 (H, W, channels), of files in four colours (CMYK, YCCK) too.
+    """The picture as it is stored, uint8 (H, W, channels), of files in CMYK and YCCK too.
 
     Args:
         encoded: The file.

@@ -19,9 +19,10 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3), or (H, W, 4) if there is transparency; of 16 bits the upper 8.
+    """The picture, uint8 (H, W, 3), or (H, W, 4) if there is transparency.
 
-    Of an animated PNG, the picture that programs without animation show.
+    Values of 16 bits lose the lower 8. An animation gives the picture that programs without
+    animation show.
     """
     colour_type = at(encoded, 25, 1)[0]
     transparent = tf.reduce_any(colour_type == WITH_ALPHA)
@@ -39,7 +40,7 @@ def decoded(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _grey_of_few_bits(encoded: tf.Tensor) -> tf.Tensor:
-    """Of 1, 2 or 4 bits a pixel, one value of which TensorFlow does not make transparent."""
+    """A grey picture of 1, 2 or 4 bits a pixel, whose transparent value TensorFlow ignores."""
     bits = at(encoded, 24, 1)[0]
     value = big(at(encoded, png_chunk(encoded, b"tRNS"), 2)) * 255 // (2**bits - 1)
     grey = tf.io.decode_png(encoded, 1)

@@ -20,7 +20,7 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
+    """The first picture, uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
     extended = text(encoded, 12, 4) == b"VP8X"
     animated = extended & (at(encoded, 20, 1)[0] // ANIMATION % 2 == 1)
     # No animation may reach TensorFlow 2.21: it writes beyond the end of its memory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,9 +29,7 @@ class Limits:
         """
         if shape[0] > self.batch:
             raise self.exceeded(f"{shape[0]} images; at most {self.batch} go in one request")
-        pixels = 1
-        for size in shape[:-1]:
-            pixels *= size
+        pixels = math.prod(shape[:-1])
         if len(shape) == 4 and pixels > self.pixels:
             raise self.exceeded(f"{pixels} pixels; at most {self.pixels} go in one request")
 

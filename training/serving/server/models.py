@@ -35,7 +35,7 @@ class Version:
     number: int
     loaded: Any  # holds the variables
     definitions: Mapping[str, Any]  # {signature: SignatureDef}, as in the file
-    resizing: Mapping[str, Any] | None = None  # of our exports: shorter_side, crop, method
+    resizing: Mapping[str, Any] | None = None  # of an `export`: shorter_side, crop, method
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         function = self.loaded.signatures[signature]

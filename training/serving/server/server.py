@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import TracebackType
 
 import grpc
 import uvicorn
@@ -130,12 +129,7 @@ class Server:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -31,8 +31,8 @@ from training.trainer.learning_rate import Controller
 if TYPE_CHECKING:
     from training.config.jobs import Job
 
-# Between two looks of the host: 50 ms of a ResNet-20 that takes a millisecond for each. On a CPU,
-# where a step takes far longer, a look costs nothing.
+# On an accelerator: 50 ms of a ResNet-20, whose step takes a millisecond. On a CPU, where a step
+# takes far longer, the host may read the loss after each.
 STEPS_PER_CALL = 50
 EVALUATION_BATCH = 1000  # small images; nothing is kept for a backward pass
 
@@ -42,8 +42,8 @@ class JaxTorchBackend:
 
     Args:
         devices: What to train on; `None` is this machine's first device.
-        steps_per_call: Steps between two looks of the host; `None`: 50 on an accelerator, else 1.
-            The outcome does not depend on it.
+        steps_per_call: Steps after which the host reads the loss; `None`: 50 on an accelerator,
+            else 1. The outcome does not depend on it.
     """
 
     chief = True
