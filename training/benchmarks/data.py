@@ -20,6 +20,7 @@ from training.data.shares import WHOLE, Share
 
 PEERS = "training.benchmarks.peers"
 PILLOW = 1.0  # at least so many times its speed
+WORKERS_GAIN = 0.8  # N processes: at least so many times N the speed of one
 SMALL_IMAGES = 50_000.0  # per second, so that small images are never what a step waits for
 BATCH, BATCHES = 32, 8  # photographs in a batch, batches in a repeat
 CIFAR_BATCH, CIFAR_BATCHES = 128, 200
@@ -91,7 +92,9 @@ def _of_workers(workers: int | None, given: dict[str, Any]) -> list[Comparison]:
         )
         for number in (1, workers)
     )
-    return [Comparison(title, "images/s", contenders, ())]
+    one, several = contenders
+    goal = Goal("data-workers", (several.name,), WORKERS_GAIN * workers, (one.name,))
+    return [Comparison(title, "images/s", contenders, (goal,))]
 
 
 def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 
 from training.data.shares import Share
 
@@ -22,16 +23,33 @@ def photographs(folder: str, batch: int, batches: int, workers: int) -> Callable
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
-    for worker in range(workers):
-        arguments = (folder, batch, batches, Share(worker, 1, workers), barrier)
-        context.Process(target=_read_share, args=arguments, daemon=True).start()
-    barrier.wait()
+    processes = [
+        context.Process(
+            target=_read_share,
+            args=(folder, batch, batches, Share(worker, 1, workers), barrier),
+            daemon=True,
+        )
+        for worker in range(workers)
+    ]
+    for process in processes:
+        process.start()
+
+    def meet() -> None:
+        try:
+            barrier.wait()
+        except BrokenBarrierError:
+            for process in processes:
+                process.join()
+            raise SystemExit(1) from None  # the failed process has said why
 
     def repeat() -> float:
+        meet()  # their turn begins
+        meet()  # what they had prefetched is gone
         began = time.perf_counter()
-        barrier.wait()  # all begin
-        barrier.wait()  # all have ended
+        meet()  # all have ended
         return batch * batches / (time.perf_counter() - began)
+
+    meet()
 
     return repeat
 
@@ -41,12 +59,15 @@ def _read_share(folder: str, batch: int, batches: int, share: Share, barrier: Ba
     os.sched_setaffinity(0, {cores[share.first % len(cores)]})
     from training.benchmarks.data import training_stream  # TensorFlow counts the cores it sees
 
-    stream = iter(training_stream(folder, batch, share))
-    for _ in range(batches):
+    try:
+        stream = iter(training_stream(folder, batch, share))
         next(stream)
-    barrier.wait()
-    while True:
         barrier.wait()
-        for _ in range(batches):
-            next(stream)
-        barrier.wait()
+        while True:
+            for _ in range(2):  # the first time untimed
+                barrier.wait()
+                for _ in range(batches):
+                    next(stream)
+            barrier.wait()
+    finally:
+        barrier.abort()  # nobody waits for a process that failed
