@@ -65,7 +65,7 @@ def find(
     found = next((one for one in of_network(architecture.name) if one.name == weights), None)
     if found is None or not _same_arrays(architecture, ARCHITECTURES[found.network]):
         raise ValueError(
-            f"There are no weights {weights!r} for {architecture}. "
+            f"There are no weights {weights!r} for {architecture.name} with these options. "
             f"This network has: {_choices(architecture)}."
         )
     if include_top and classes not in (None, found.origin.classes):

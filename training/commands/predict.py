@@ -86,9 +86,12 @@ def run(options: argparse.Namespace) -> None:
     from training.evaluation.prediction import predictions
     from training.evaluation.prediction_file import PredictionFile
 
+    files = shared.image_files(options.paths)
+    if not files:
+        raise FileNotFoundError(f"There are no images in {', '.join(map(str, options.paths))}.")
     classifier, facts = _served(options) if options.server else _local(options)
     index, count = options.shard
-    files = shared.image_files(options.paths)[index - 1 :: count]
+    files = files[index - 1 :: count]
     failed, written = 0, None
     with ExitStack() as stack:
         if options.csv:

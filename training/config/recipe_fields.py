@@ -157,6 +157,16 @@ def parse(text: str) -> Any:
         return text
 
 
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    tuple: "a list",
+    type(None): "null",
+}
+
+
 def _typed(key: str, value: Any, kind: Any) -> Any:
     """`value` as the field's type, or a ValueError that names both."""
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
@@ -172,5 +182,5 @@ def _typed(key: str, value: Any, kind: Any) -> Any:
             return value
         if typing.get_origin(option) is tuple and isinstance(value, (list, tuple)):
             return tuple(_typed(key, item, typing.get_args(option)[0]) for item in value)
-    names = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    names = " or ".join(_WORDS[typing.get_origin(option) or option] for option in options)
     raise ValueError(f"{key} takes {names}; given {value!r}.")

@@ -10,7 +10,7 @@ from training.data import drawn_datasets, photographs
 from training.data.batch_augmentation import augmented
 from training.data.draws import BatchDraw, Draws, PhotographDraw
 from training.data.randaugment import randaugment
-from training.data.shares import WHOLE, Share
+from training.data.shares import WHOLE, Share, Turn
 from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
 
 
@@ -120,7 +120,7 @@ def eval_batches(
     batch_size: int,
     mean: np.ndarray | None = None,
     image_size: int | None = None,
-    share: Share = WHOLE,
+    share: Share | Turn = WHOLE,
 ) -> tf.data.Dataset:
     """Returns every image once, in the split's order; the last batch may be smaller.
 
@@ -129,7 +129,7 @@ def eval_batches(
         batch_size: Images in a batch.
         mean: What `training.data.pixel_mean.pixel_mean` returns; None leaves the pixels at 0..255.
         image_size: Side of the central crop of photographs (default: 224); arrays keep their size.
-        share: The part of each batch that this process reads: a batch for each of its replicas.
+        share: What this process reads: of each batch a part for each of its replicas, or its turns.
 
     Returns:
         Batches of (images float32 (N, H, W, C), labels int32 (N,)).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,26 @@ import numpy as np
 import tensorflow as tf
 
 from training.data import image_decoding
+from training.data.shares import Turn
 from training.data.splits import Dataset, FileSplit, subset
 
 logger = logging.getLogger(__name__)
 
 
-def screened(dataset: Dataset) -> tuple[Dataset, list[str]]:
+def screened(
+    dataset: Dataset,
+    turn: Turn = Turn(),  # noqa: B008  # frozen
+    sum_over_workers: Callable[[np.ndarray], np.ndarray] = lambda damaged: damaged,
+) -> tuple[Dataset, list[str]]:
     """Returns the data set without the images that cannot be decoded, and their paths.
 
     Every image is decoded once, ahead of training, so that every epoch and every restart skips the
     same ones.
+
+    Args:
+        dataset: The data set.
+        turn: The images that this process decodes, of several that train together.
+        sum_over_workers: Adds up the arrays of these processes.
 
     Raises:
         ValueError: If the data set is not of single files.
@@ -34,19 +45,23 @@ def screened(dataset: Dataset) -> tuple[Dataset, list[str]]:
                 f"--skip-bad-images is for folders of image files; {dataset.name} is not one. Its "
                 "files were checked when they were prepared: prepare damaged ones again."
             )
-        reasons = _reasons(split)
-        good = reasons == ""
+        own = turn.spans(split.examples, 1)[:, 0]
+        damaged = np.zeros(split.examples)
+        damaged[own] = _damaged(split.paths[own])
+        good = sum_over_workers(damaged) == 0
         kept[name] = subset(split, good)
         skipped += [str(path) for path in split.paths[~good]]
-        for path, reason in zip(split.paths[~good], reasons[~good], strict=True):
-            logger.warning("skipping %s: it %s", path, reason)
     return dataclasses.replace(dataset, **kept), skipped
 
 
-def _reasons(split: FileSplit) -> np.ndarray:
-    """Why each of the files cannot be decoded, as strings (N,); "" if it can."""
+def _damaged(paths: Sequence[str]) -> list[bool]:
+    """Whether each of the files cannot be decoded, (N,); logs why."""
     with ThreadPoolExecutor() as pool:
-        return np.array(list(pool.map(_reason, split.paths)), dtype=object)
+        reasons = list(pool.map(_reason, paths))
+    for path, reason in zip(paths, reasons, strict=True):
+        if reason:
+            logger.warning("skipping %s: it %s", path, reason)
+    return [reason != "" for reason in reasons]
 
 
 def _reason(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Which images of every global batch a process reads, where several processes train together."""
+"""Which images a process reads, where several processes train together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Share:
-    """The replicas that one process feeds, of all replicas of a run. The default feeds all."""
+    """The part of every global batch that one process reads: that of its replicas.
+
+    The default reads all of it.
+    """
 
     first: int = 0  # number of the process's first replica
     replicas: int = 1  # replicas of the process
@@ -38,3 +41,15 @@ class Share:
 
 
 WHOLE = Share()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whole batches, which processes take in turn. The default takes all."""
+
+    worker: int = 0
+    workers: int = 1
+
+    def spans(self, examples: int, batch_size: int) -> np.ndarray:
+        """Returns the images of each of the process's batches, as `Share.spans` does."""
+        return WHOLE.spans(examples, batch_size)[self.worker :: self.workers]

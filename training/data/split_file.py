@@ -74,6 +74,8 @@ def read(path: Path) -> list[Row]:
         OSError: If it cannot be read.
     """
     found: dict[str, Row] = {}
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no split file {path}.")
     with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         lacking = set(REQUIRED) - set(reader.fieldnames or ())

@@ -15,6 +15,7 @@ from keras_resnet.preprocessing import CONVENTIONS
 from keras_resnet.weights import PublishedWeights
 from training.data.pixel_mean import pixel_mean
 from training.data.splits import Split
+from training.models.opened_model import opened_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ def of_weights(
 
 def _of_model_file(path: Path) -> Preprocessing:
     """Reads the layer that a finished model of `train` begins with."""
-    model = keras.models.load_model(path, compile=False)
+    model = opened_model(path)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
             mean, variance = (

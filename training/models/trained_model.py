@@ -19,6 +19,7 @@ from training.config.catalogue import PHOTOGRAPHS
 from training.data import augmentation as augment
 from training.data.resizing import Resizing
 from training.models.image_classifier import image_classifier
+from training.models.opened_model import opened_model
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def from_file(
         ValueError: If the file is damaged or holds no classifier of images.
         OSError: If it cannot be read.
     """
-    model = image_classifier(_open(file), convention, image_size)
+    model = image_classifier(opened_model(file), convention, image_size)
     result = _json(file.with_name("result.json"))
     job = _json(file.with_name("job.json")).get("job", {})
     if labels is None and "class_names" in result:
@@ -94,25 +95,6 @@ def from_file(
     photographs = convention is not None or job.get("dataset") in PHOTOGRAPHS
     side = round(augment.evaluated_shorter_side(size)) if photographs else size
     return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
-
-
-def _open(file: Path) -> keras.Model:
-    """The Keras model of a file, with errors in words; no code from the file is run."""
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no model file {file}.")
-    try:
-        return keras.models.load_model(file, compile=False)
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
-        reason = next(line for line in f"{error}\n{type(error).__name__}".splitlines() if line)
-        hint = "The file is damaged, or no Keras model."
-        if "Lambda" in str(error):
-            hint = "Its Lambda layer is code, which is not run: replace it by a layer or keras.ops."
-        elif "deserialize" in str(error) or "Could not locate" in str(error):
-            hint = (
-                "It has layers of classes that are not Keras's: in a program that imports them, "
-                "load it and call training.export.saved_model.export."
-            )
-        raise ValueError(f"{file} cannot be opened: {reason.strip()} {hint}") from error
 
 
 def from_weights(

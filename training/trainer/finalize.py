@@ -20,4 +20,4 @@ def finalize(model: keras.Model, run: Run) -> None:
         batches = run.backend.evaluation_input(
             run.dataset.train, run.recipe.batch_size, run.image_size, run.preprocessing.mean
         )
-        batch_norm_statistics.recompute(model, batches)
+        batch_norm_statistics.recompute(model, batches, run.backend.sum_over_workers)

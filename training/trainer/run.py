@@ -12,6 +12,7 @@ from training.config import recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
 from training.data import datasets
+from training.data.shares import Turn
 from training.data.splits import Dataset, Split
 from training.models import networks, preprocessing
 from training.models.preprocessing import Preprocessing
@@ -114,7 +115,8 @@ def load(job: Job, backend: Backend, options: Options) -> Run:
     if job.skip_bad_images:
         from training.data import screening  # TensorFlow's, as all photographs are
 
-        dataset, skipped = screening.screened(dataset)
+        turn = Turn(backend.worker, backend.workers)
+        dataset, skipped = screening.screened(dataset, turn, backend.sum_over_workers)
     if dataset.validation is None and recipe.early_stopping is not None:
         raise ValueError(
             f"early_stopping={recipe.early_stopping} needs held-out images, since a run must not "

@@ -164,9 +164,11 @@ def test_without_a_server_the_answer_is_immediate_and_names_the_command(folder, 
         (["none.keras", "x.png", "--top=0"], 2, ["--top"]),
         (["none.keras", "x.png", "--label=stable"], 2, ["--server"]),
         ([".", "x.png"], 1, ["no exported version"]),
+        (["none.keras", "."], 1, ["There are no images in ."]),
     ],
 )
-def test_what_predict_refuses(arguments, code, words, capsys):
+def test_what_predict_refuses(arguments, code, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     try:
         found = main(["predict", *arguments])
     except SystemExit as exited:

@@ -72,10 +72,10 @@ def test_overrides_are_typed():
     [
         ("learning_rat=0.1", ["learning_rat'", "'learning_rate'"]),
         ("epoch=3", ["'epoch'", "'epochs'"]),
-        ("epochs=three", ["epochs", "int", "'three'"]),
+        ("epochs=three", ["epochs takes a whole number or null", "'three'"]),
         ("epochs=2.5", ["epochs", "2.5"]),
-        ("nesterov=1", ["nesterov", "bool", "1"]),
-        ("drops=0.5", ["drops", "0.5"]),
+        ("nesterov=1", ["nesterov takes true or false", "1"]),
+        ("drops=0.5", ["drops takes a list", "0.5"]),
         ("epochs", ["key=value", "'epochs'"]),
         ("schedule=stepwise", ["stepwise", "step, plateau"]),
         ("batch_size=0", ["batch_size", "0"]),

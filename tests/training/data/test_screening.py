@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from training.cli import main
 from training.config import recipes
-from training.data import datasets
+from training.data import datasets, screening
 from training.data.screening import screened
+from training.data.shares import Turn
 
 
 @pytest.fixture
@@ -31,6 +33,23 @@ def test_the_damaged_image_is_left_out_and_named(folder):
     assert skipped == [str(damaged)]
     assert (dataset.train.examples, dataset.test.examples) == (5, 2)
     assert str(damaged) not in list(dataset.train.paths)
+
+
+def test_of_two_processes_each_decodes_its_own_and_learns_of_the_others(folder, monkeypatch):
+    root, damaged = folder
+    data = datasets.load("folder", str(root))
+    paths = [path for split in data.splits.values() for path in split.paths]
+    decoded: list[str] = []
+    reason = screening._reason
+    monkeypatch.setattr(screening, "_reason", lambda path: decoded.append(path) or reason(path))
+    found: list[list[np.ndarray]] = [[], []]
+    for own, turn in zip(found, (Turn(0, 2), Turn(1, 2)), strict=True):
+        screened(data, turn, lambda array, own=own: own.append(array) or array)
+    assert sorted(decoded) == sorted(paths)  # each file once
+    others = iter(found[1])
+    dataset, skipped = screened(data, Turn(0, 2), lambda array: array + next(others))
+    assert (skipped, dataset.train.examples) == ([str(damaged)], 5)
+    assert len(decoded) == len(paths) + len(paths) // 2
 
 
 def test_nothing_is_left_out_of_a_good_folder(folder):

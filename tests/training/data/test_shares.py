@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from training.data import augmentation, datasets
 from training.data.batches import eval_batches, train_batches
 from training.data.draws import Draws
-from training.data.shares import Share
+from training.data.shares import Share, Turn
 from training.data.splits import ArraySplit, FileSplit, Split
 
 WORKERS, SIZE, BATCH = 2, 32, 4
@@ -88,6 +88,10 @@ def test_each_worker_decodes_its_own_share(
         parts.append(list(eval_batches(split, **arguments, share=share).as_numpy_iterator()))
         own = sum(len(labels) for _, labels in parts[-1])
         assert len(decoded) == (0 if kind == "arrays" else own)
+        turns = eval_batches(split, **arguments, share=Turn(worker, WORKERS)).as_numpy_iterator()
+        for found, expected in zip(turns, whole[worker::WORKERS], strict=True):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
     for batch, *own in zip(whole, *parts, strict=True):
         for i in range(2):  # images, labels
             np.testing.assert_array_equal(np.concatenate([part[i] for part in own]), batch[i])

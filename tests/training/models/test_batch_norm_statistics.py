@@ -52,6 +52,17 @@ def test_means_and_variances_over_all_images(model, images):
         np.testing.assert_array_equal(weight, before)
 
 
+def test_processes_that_take_batches_in_turn_add_up(model, images):
+    batches = [images[at : at + 5] for at in range(0, 23, 5)]
+    batch_norm_statistics.recompute(model, batches)
+    whole = model.get_weights()
+    sums: list[np.ndarray] = []
+    batch_norm_statistics.recompute(model, batches[1::2], lambda own: sums.append(own) or own)
+    assert batch_norm_statistics.recompute(model, batches[::2], lambda own: own + sums[0]) == 23
+    for one, other in zip(model.get_weights(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_batches_may_carry_labels(model, images):
     pairs = tf.data.Dataset.from_tensor_slices((images, np.zeros(23, "i4"))).batch(23)
     assert batch_norm_statistics.recompute(model, pairs) == 23

@@ -87,7 +87,7 @@ def test_layers_of_unknown_classes_and_damaged_files(tmp_path):
     with pytest.raises(ValueError, match="layers of classes that are not Keras's"):
         trained_model.from_file(tmp_path / "model.keras")
     (tmp_path / "broken.keras").write_bytes(b"PK no archive")
-    with pytest.raises(ValueError, match="cannot be opened"):
+    with pytest.raises(ValueError, match="cannot be opened: it is damaged"):
         trained_model.from_file(tmp_path / "broken.keras")
     with pytest.raises(FileNotFoundError, match="There is no model file"):
         trained_model.from_file(tmp_path / "absent.keras")

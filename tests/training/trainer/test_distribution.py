@@ -21,6 +21,7 @@ RECIPE = (
     "--set=batch_size=16",
     "--set=held_out=65",
     "--set=learning_rate=0.005",
+    "--set=exact_batch_norm=true",
 )
 
 
@@ -52,6 +53,14 @@ def test_the_same_weights_as_on_one_device(runs, name):
             # float32 sums in another order: for moving means, of large pixels whose mean is near 0,
             # hence atol; the moving variances are some 1e4, hence rtol.
             np.testing.assert_allclose(one[key], many[key], rtol=1e-3, atol=1e-3, err_msg=key)
+
+
+def test_the_same_statistics_over_all_images_whoever_reads_them(runs):
+    one, many = (
+        keras.models.load_model(runs / name / "model.keras") for name in ("one", "multi_worker")
+    )
+    for weight, other in zip(one.weights, many.weights, strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-3, atol=1e-3, err_msg=weight.path)
 
 
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])

@@ -25,6 +25,7 @@ class Backend(Protocol):
 
     chief: bool  # this process writes the run's files
     workers: int  # processes that train together
+    worker: int  # this one's number among them, from 0
     replicas: int  # devices of all of them, among which every batch is divided
     input_wait: InputWait  # of the training steps so far
     builds_metrics: bool  # Keras makes the metrics' variables ahead of the first step
@@ -80,7 +81,10 @@ class Backend(Protocol):
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
     ) -> Any:
-        """Returns batches of every image, in the split's order, for this process alone."""
+        """Returns whole batches of the split's images, in order; several processes take turns."""
+
+    def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
+        """Returns the sum of the float64 arrays that all processes of the run call it with."""
 
     def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
         """Returns the share of the split's images that a finished model answers right.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnet.scan.scanned_blocks import StackedBatchNorm
@@ -101,17 +102,17 @@ def distributed_input(
     return strategy.distribute_datasets_from_function(own)
 
 
-def sum_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
-    """Returns the sum of the values that all processes of the run call it with."""
+def sum_over_workers(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
+    """Returns the sum of the float64 arrays that all processes of the run call it with."""
     if workers(strategy) == 1:
-        return value
+        return values
     replicas = strategy.num_replicas_in_sync // workers(strategy)
 
     def total() -> tf.Tensor:
-        parts = strategy.run(lambda: tf.constant(value / replicas, tf.float64))
+        parts = strategy.run(lambda: tf.constant(values / replicas, tf.float64))
         return strategy.reduce("SUM", parts, axis=None)
 
-    return float(tf.function(total)())
+    return np.asarray(tf.function(total)())
 
 
 class DistributedModel(keras.Model):

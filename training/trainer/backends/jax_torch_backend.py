@@ -48,6 +48,7 @@ class JaxTorchBackend:
 
     chief = True
     workers = 1
+    worker = 0
     builds_metrics = False
 
     def __init__(
@@ -158,6 +159,9 @@ class JaxTorchBackend:
             batches = -(-split.examples // EVALUATION_BATCH)
             at_most = -(-split.examples // batches)  # equal if possible: one program fits them all
         return self.evaluation_input(split, at_most, size, mean)
+
+    def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
+        return values
 
     def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
         batches = self.evaluation_input(split, batch_size, size)

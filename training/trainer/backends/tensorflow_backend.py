@@ -17,7 +17,7 @@ from training.data.batches import eval_batches, train_batches
 from training.data.draws import Draws
 from training.data.input_wait import InputWait
 from training.data.reading_errors import readable_errors
-from training.data.shares import Share
+from training.data.shares import Share, Turn
 from training.data.splits import Split
 from training.models import networks
 from training.models.fused_batch_norm import with_fused_batch_norm
@@ -45,6 +45,7 @@ class TensorFlowBackend:
         self.replicas = self.strategy.num_replicas_in_sync
         self.chief = distribution.is_chief(self.strategy)
         self.workers = distribution.workers(self.strategy)
+        self.worker = distribution.worker(self.strategy)
         self.input_wait = InputWait()
         with self.strategy.scope():
             self.builds_metrics = tf.distribute.has_strategy()
@@ -139,14 +140,18 @@ class TensorFlowBackend:
     def evaluation_input(
         self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
     ) -> Any:
-        return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
+        turn = Turn(self.worker, self.workers)
+        return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size, share=turn)
+
+    def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
+        return distribution.sum_over_workers(self.strategy, values)
 
     def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
-        share = Share(distribution.worker(self.strategy), 1, self.workers)
+        share = Share(self.worker, 1, self.workers)
         spans = share.spans(split.examples, batch_size)
         own = int((spans[:, 1] - spans[:, 0]).sum())
         right = 0.0
         if own:
             batches = eval_batches(split, batch_size=batch_size, image_size=size, share=share)
             right = own * model.evaluate(batches, return_dict=True, verbose=0)["accuracy"]
-        return distribution.sum_over_workers(self.strategy, right) / split.examples
+        return float(self.sum_over_workers(np.array(right))) / split.examples

@@ -1,0 +1,34 @@
+"""Opening a Keras model's file, with errors in words."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+
+def opened_model(file: Path) -> keras.Model:
+    """Returns the Keras model of a file; no code from the file is run.
+
+    Raises:
+        ValueError: If the file is damaged, or has layers that plain Keras lacks.
+        OSError: If there is no such file, or it cannot be read.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no model file {file}.")
+    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} cannot be opened: it is damaged, or no Keras model.")
+    try:
+        return keras.models.load_model(file, compile=False)
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        reason = next(line for line in f"{error}\n{type(error).__name__}".splitlines() if line)
+        hint = "The file is damaged, or no Keras model."
+        if "Lambda" in str(error):
+            hint = "Its Lambda layer is code, which is not run: replace it by a layer or keras.ops."
+        elif "deserialize" in str(error) or "Could not locate" in str(error):
+            hint = (
+                "It has layers of classes that are not Keras's: in a program that imports them, "
+                "load it and call training.export.saved_model.export."
+            )
+        raise ValueError(f"{file} cannot be opened: {reason.strip()} {hint}") from error
