@@ -121,15 +121,19 @@ def test_the_command_in_small(tmp_path, capsys):
     assert "residual" in capsys.readouterr().out
 
 
-def test_own_pictures_of_any_size_and_kind(tmp_path):
+@pytest.fixture
+def own(tmp_path) -> list[str]:
+    """The options for a grey content and a style with transparency, of other sides."""
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (90, 70), "uint8")).save(tmp_path / "grey.png")
     clear = Image.fromarray(random.integers(0, 256, (50, 300, 4), "uint8"))
     clear.save(tmp_path / "clear.png")
-    options = style.argparse.Namespace(
-        content=tmp_path / "grey.png", style=tmp_path / "clear.png", size=64
-    )
-    content, other = style.photographs(options)
+    return [f"--content={tmp_path / 'grey.png'}", f"--style={tmp_path / 'clear.png'}"]
+
+
+def test_own_pictures_of_any_size_and_kind(own):
+    files = dict(option.removeprefix("--").split("=") for option in own)
+    content, other = style.photographs(style.argparse.Namespace(**files, size=64))
     assert content.shape == other.shape == (64, 50, 3)
     np.testing.assert_array_equal(content[..., 0], content[..., 1])
 
@@ -193,6 +197,13 @@ def test_the_whole_command(tmp_path):
         assert row[OWN] < 5
         assert row["style, patches, %"] < 15
         assert row["content, edges, %"] < 60
+
+
+@pytest.mark.slow
+def test_own_pictures_are_painted(own, tmp_path):
+    assert style.main([*own, "--size=64", "--steps=2", f"--out={tmp_path / 'out'}"]) == 0
+    with Image.open(tmp_path / "out" / "residual.png") as picture:
+        assert picture.size == (50, 64)
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,12 @@ RECIPE = (
     "schedule=constant",
     "learning_rate=0.005",  # a net at its start multiplies the last digits' differences
 )
+
+COMMANDS = """
+import json, sys
+from training.cli import main
+sys.exit(any(main(arguments) for arguments in json.loads(sys.argv[1])))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +68,22 @@ def on_tensorflow(folder: Path, begun: Path, tmp_path_factory: pytest.TempPathFa
     return last_checkpoint(workdir)
 
 
-def continued(folder: Path, workdir: Path, backend: str, *more: str, devices: int = 1) -> str:
-    """Ends the run in `workdir` on a backend, by the command line; returns what it printed."""
+def continued(folder: Path, backend: str, *runs: Sequence[str | Path]) -> str:
+    """Ends runs on a backend, by the command line; returns what they printed.
+
+    Each run is its directory and further arguments. One process makes all of them, since its start
+    takes longer than they do.
+    """
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    command = [sys.executable, "-m", "training", "train", "--network=resnet8", "--dataset=folder"]
-    command += [f"--data-dir={folder}", "--recipe=imagenet", "--seed=2", f"--workdir={workdir}"]
-    command += [f"--set={assignment}" for assignment in RECIPE]
+    common = ["train", "--network=resnet8", "--dataset=folder", f"--data-dir={folder}"]
+    common += ["--recipe=imagenet", "--seed=2", "--checkpoint-steps=1"]
+    common += [f"--set={assignment}" for assignment in RECIPE]
+    commands = [[*common, f"--workdir={workdir}", *more] for workdir, *more in runs]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT)}
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     ended = subprocess.run(
-        [*command, "--checkpoint-steps=1", *more],
+        [sys.executable, "-c", COMMANDS, json.dumps(commands)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -91,32 +104,40 @@ def assert_close(found: dict, expected: dict) -> None:
             np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-def test_a_run_continues_on_jax_and_is_resumed_there_bit_for_bit(
-    folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
+@pytest.fixture(scope="module")
+def on_jax(
+    folder: Path, begun: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Path]]:
+    """The run, ended on JAX: on one device, and on two."""
+    base = tmp_path_factory.mktemp("jax")
+    one, two = (shutil.copytree(begun, base / name) for name in ("one", "two"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(base / "programs"))
+        printed = continued(folder, "jax", (one, "--deterministic"), (two, "--strategy=mirrored"))
+        assert printed.count("resumed at step 7") == 2
+        yield one, two
+
+
+def test_a_run_continues_on_jax_on_one_device_and_on_two(
+    on_jax: tuple[Path, Path], on_tensorflow: dict
 ) -> None:
-    workdir = shutil.copytree(begun, tmp_path / "run")
-    assert "resumed at step 7" in continued(folder, workdir, "jax", "--deterministic")
-    whole = last_checkpoint(workdir)
-    assert_close(whole, on_tensorflow)
-    # As if it had been killed after step 9.
-    (workdir / "checkpoints" / "step-000000010.npz").unlink()
-    assert "resumed at step 9" in continued(folder, workdir, "jax", "--deterministic")
+    for workdir in on_jax:
+        assert_close(last_checkpoint(workdir), on_tensorflow)
+
+
+def test_a_run_that_was_killed_on_jax_is_resumed_bit_for_bit(
+    folder: Path, on_jax: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole, workdir = last_checkpoint(on_jax[0]), shutil.copytree(on_jax[0], tmp_path / "run")
+    (workdir / "checkpoints" / "step-000000010.npz").unlink()  # as if killed after step 9
+    assert "resumed at step 9" in continued(folder, "jax", (workdir, "--deterministic"))
     for name, array in last_checkpoint(workdir).items():
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
-
-
-@pytest.mark.slow
-def test_a_run_continues_on_two_devices_on_jax(
-    folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
-) -> None:
-    workdir = shutil.copytree(begun, tmp_path / "run")
-    continued(folder, workdir, "jax", "--strategy=mirrored", devices=2)
-    assert_close(last_checkpoint(workdir), on_tensorflow)
 
 
 def test_a_run_continues_on_pytorch(
     folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
 ) -> None:
     workdir = shutil.copytree(begun, tmp_path / "run")
-    continued(folder, workdir, "torch")
+    continued(folder, "torch", (workdir,))
     assert_close(last_checkpoint(workdir), on_tensorflow)
