@@ -163,7 +163,7 @@ def _ordered_photographs(
         photographs.in_order(split, chosen),
         lambda encoded, _: augment.central(encoded, size),
         (size, size, 3),
-        spans[:, 1] - spans[:, 0],
+        spans[:, 1] - spans[:, 0] if len(spans) else 1,  # none to take: any size will do
     )
     return batches.apply(tf.data.experimental.assert_cardinality(len(spans)))
 

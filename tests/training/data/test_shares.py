@@ -92,6 +92,7 @@ def test_each_worker_decodes_its_own_share(
         for found, expected in zip(turns, whole[worker::WORKERS], strict=True):
             np.testing.assert_array_equal(found[0], expected[0])
             np.testing.assert_array_equal(found[1], expected[1])
+    assert not list(eval_batches(split, **arguments, share=Turn(7, 8)))  # of two batches
     for batch, *own in zip(whole, *parts, strict=True):
         for i in range(2):  # images, labels
             np.testing.assert_array_equal(np.concatenate([part[i] for part in own]), batch[i])
