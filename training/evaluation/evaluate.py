@@ -68,7 +68,7 @@ def check_protocol(name: str, dataset: Dataset) -> None:
         fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
         raise ValueError(
             f"The protocol {name} is for {'photographs' if row.photographs else 'small images'}; "
-            f"{dataset.name} takes {' or '.join(fitting)}."
+            f"{dataset.name} takes {', '.join(fitting)}."
         )
 
 

@@ -108,7 +108,7 @@ def test_parts_put_together_are_the_data_set(whole: Dataset, tmp_path: Path) -> 
 
 def test_nothing_is_overwritten(whole: Dataset, tmp_path: Path) -> None:
     array_files.write(whole, tmp_path)
-    with pytest.raises(FileExistsError, match="remove it"):
+    with pytest.raises(FileExistsError, match="remove all parts"):
         array_files.write(whole, tmp_path, 0.002)
 
 
