@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from keras_resnet import Architecture
 from training.cli import HelpFormatter
-from training.common import figures, machine, tables
+from training.common import figures, machine, numeric, tables
 from training.common.errors import DivergedError, exit_code
 from training.common.files import write_json
 from training.common.progress_bars import ProgressBar
@@ -84,9 +84,16 @@ def main(
         epilog=EXIT_CODES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--steps", type=_positive, default=steps, help="training steps of each net")
     parser.add_argument(
-        "--seed", type=int, nargs="+", default=[0], dest="seeds", help="a run of each net per seed"
+        "--steps", type=numeric.positive, default=steps, help="training steps of each net"
+    )
+    parser.add_argument(
+        "--seed",
+        type=numeric.seed,
+        nargs="+",
+        default=[0],
+        dest="seeds",
+        help="a run of each net per seed",
     )
     parser.add_argument(
         "--out",
@@ -105,13 +112,6 @@ def main(
         run(options)
 
     return exit_code(f"examples.{name}", checked_run)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1; given {text}")
-    return number
 
 
 def twins(residual: Architecture) -> dict[str, Architecture]:

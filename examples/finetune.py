@@ -23,7 +23,7 @@ import keras_resnet
 from examples import common, stickers
 from keras_resnet import ARCHITECTURES, Architecture
 from keras_resnet.weights import PublishedWeights
-from training.common import figures
+from training.common import figures, numeric
 from training.common.files import write_csv, write_text
 from training.config import recipes
 from training.config.jobs import Job
@@ -194,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labelled",
-        type=int,
+        type=numeric.positive,
         metavar="N",
         help=f"images of each class that train, the others test; by default {LABELLED}, and of "
         "your own what `python -m training train` takes",

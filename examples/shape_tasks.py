@@ -13,6 +13,7 @@ from examples import common, shapes
 from examples.common import Outcome
 from examples.shapes import Scenes
 from keras_resnet import Architecture
+from training.common import numeric
 
 TRAINING_SCENES, TEST_SCENES = 600, 100
 
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of photographs to draw the shapes on, instead of random textures",
     )
-    parser.add_argument("--size", type=int, default=96, help="height and width of the images")
+    parser.add_argument(
+        "--size", type=numeric.positive, default=96, help="height and width of the images"
+    )
 
 
 def scenes(options: argparse.Namespace) -> Scenes:

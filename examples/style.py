@@ -26,6 +26,7 @@ import keras_resnet
 from examples import common, picture_distances
 from keras_resnet import Architecture
 from keras_resnet.preprocessing import CONVENTIONS
+from training.common import numeric
 
 SUMMARY = "Repaint a photograph in another's style, as a residual net and its plain twin see it."
 STEPS = 200
@@ -266,11 +267,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--style", type=Path, metavar="FILE", help="another; default: scikit-learn's flower.jpg"
     )
     parser.add_argument(
-        "--size", type=int, default=320, help="pixels of the longer side to repaint"
+        "--size", type=numeric.positive, default=320, help="pixels of the longer side to repaint"
     )
     parser.add_argument(
         "--content-weight",
-        type=float,
+        type=numeric.amount,
         default=CONTENT_WEIGHT,
         metavar="WEIGHT",
         help="weight of the content's distance in the loss; the style's is 1",

@@ -29,6 +29,7 @@ KERAS_ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")
 # torch.save's own examples, PyTorch Lightning's and the Hugging Face hub's.
 PICKLE_ENDINGS = (".pth", ".pth.tar", ".th", ".pt", ".ckpt", ".bin")
 TORCH_ENDINGS = (*PICKLE_ENDINGS, ".safetensors")
+LFS_POINTER = b"version https://git-lfs"  # how the file that stands for a large one begins
 READERS: Mapping[str, Callable[[str], dict[str, np.ndarray]]] = MappingProxyType(
     {
         **dict.fromkeys(KERAS_ENDINGS, keras_files.read),
@@ -84,6 +85,11 @@ def _file(path: str, architecture: Architecture) -> str:
         )
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no weights file {path!r}.")
+    with open(path, "rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise ValueError(
+                f"{path} is a pointer of Git LFS to the weights file: fetch that by `git lfs pull`."
+            )
     return path
 
 

@@ -124,11 +124,11 @@ def _check(
     if not arrays:
         raise ValueError(f"{message}: no layer in it is the network's; it has {some(left_out)}.")
     for key in (key for key in shapes if key not in arrays):
-        hint = ""
+        hint = "."
         if key in TOP_ARRAYS:
-            others = f" of its own it has {some(left_out)}." if left_out else ""
-            hint = f"{others} Give include_top=False for a file without this network's top."
-        raise ValueError(f"{message}: the array {key!r} is missing{';' if hint else '.'}{hint}")
+            others = f"; of its own it has {some(left_out)}" if left_out else ""
+            hint = f"{others}. Give include_top=False for a file without this network's top."
+        raise ValueError(f"{message}: the array {key!r} is missing{hint}")
     for key in (key for key in arrays if key not in shapes):
         raise ValueError(f"{message}, which has no place for {key!r}.")
     for key, shape in shapes.items():

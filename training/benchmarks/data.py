@@ -16,6 +16,7 @@ import numpy as np
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
+from training.common.numeric import positive
 from training.data.shares import WHOLE, Share
 
 PEERS = "training.benchmarks.peers"
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--images", type=Path, help="folder of JPEG photographs (default: drawn)")
     group.add_argument(
         "--workers",
-        type=int,
+        type=positive,
         metavar="N",
         help="also measure N processes that share every batch, each on a core of its own",
     )

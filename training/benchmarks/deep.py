@@ -14,6 +14,8 @@ from typing import Any
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import CHECKOUT, Contender
+from training.common.errors import UsageError
+from training.common.numeric import positive
 
 FIRST_STEP = 10.0  # seconds from an empty process to the end of the first step
 FLAT = 0.5  # its time beyond that of an ordinary step: at most twice that of a shallow net
@@ -34,15 +36,17 @@ print(getattr(deep, sys.argv[1])(**json.loads(sys.argv[2])))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("deep nets")
-    group.add_argument("--depth", type=int, default=110, help="layers, 6n+2; the paper's: 1202")
-    group.add_argument("--batch-size", type=int, default=2, help="images in a step")
-    group.add_argument("--steps", type=int, default=3, help="steps in a repeat")
+    group.add_argument(
+        "--depth", type=positive, default=110, help="layers, 6n+2; the paper's: 1202"
+    )
+    group.add_argument("--batch-size", type=positive, default=2, help="images in a step")
+    group.add_argument("--steps", type=positive, default=3, help="steps in a repeat")
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:
     depth, batch = options.depth, options.batch_size
     if depth <= LINEAR_FROM:
-        raise ValueError(f"A deep net has more than {LINEAR_FROM} layers; given --depth {depth}.")
+        raise UsageError(f"A deep net has more than {LINEAR_FROM} layers; given --depth {depth}.")
     net = {"depth": depth, "batch": batch}
     first = _pair("first_step", **net)
     steps = _pair(None, **net, steps=options.steps)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from training.commands import options as shared
+from training.common import numeric
 from training.data import array_files
 
 
@@ -21,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="directory for the .npz files, for --data-dir on that machine",
     )
     parser.add_argument(
-        "--max-mib", type=float, default=60.0, help="size of a part before compression, MiB"
+        "--max-mib",
+        type=numeric.amount,
+        default=60.0,
+        help="size of a part before compression, MiB",
     )
 
 

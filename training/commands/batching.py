@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 
 from training.commands import options as shared
+from training.common import numeric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the served model to measure")
     shared.add_model_base(parser)
     parser.add_argument(
-        "--latency-ms", type=float, default=200.0, help="milliseconds that a batch may take"
+        "--latency-ms",
+        type=numeric.amount,
+        default=200.0,
+        help="milliseconds that a batch may take",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from training.benchmarks import report
 from training.benchmarks.report import Comparison
 from training.benchmarks.timing import Measured, interleaved
-from training.commands.options import positive
+from training.common.numeric import positive
 
 # benchmark: module in training.benchmarks, and what its --help says of it
 BENCHMARKS = {

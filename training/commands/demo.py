@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import arguments
 from training.config import recipes
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depths", type=int, nargs="+", default=[20, 56], help="the nets' layers, 6n+2 each"
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="a run of each net per seed"
+        "--seeds", type=numeric.seed, nargs="+", default=[0], help="a run of each net per seed"
     )
     parser.add_argument(
         "--workdir",
@@ -30,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from training.paper import experiments
+
     with arguments():
         recipe = recipes.override(recipes.load("digits"), options.overrides)
+        for depth in options.depths:
+            experiments.small_nets(depth)
 
     from training.common import tables
     from training.export.saved_model import export

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import UsageError, arguments
 from training.evaluation.protocols import PROTOCOLS
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the whole at five scales (default: single or center, by the data set)",
     )
     parser.add_argument(
-        "--batch-size", type=shared.positive, default=128, help="views computed at once"
+        "--batch-size", type=numeric.positive, default=128, help="views computed at once"
     )
     parser.add_argument(
         "--out",

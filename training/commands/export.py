@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import UsageError
 
 FORMATS = ("onnx", "openvino", "litert", "litert-int8")
@@ -39,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="its training images calibrate int8, its test images measure every format's error",
     )
     shared.add_split(parser)
-    parser.add_argument("--top", type=int, default=5, help="classes that `classify` names")
+    parser.add_argument(
+        "--top", type=numeric.positive, default=5, help="classes that `classify` names"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     if options.dataset and not options.formats:
         raise UsageError("--dataset is for other runtimes: give --formats too.")
-    if options.top < 1:
-        raise UsageError(f"--top is at least 1; given {options.top}.")
     if options.images is not None and not options.images.is_dir():
         raise FileNotFoundError(f"There is no folder {options.images}.")
 

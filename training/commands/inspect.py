@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_split(parser)
     counts = ", ".join(f"{subject} {count}" for subject, count in IMAGES.items())
     parser.add_argument(
-        "--images", type=shared.positive, help=f"test images seen (default: {counts})"
+        "--images", type=numeric.positive, help=f"test images seen (default: {counts})"
     )
     parser.add_argument(
         "--photographs",
@@ -51,10 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", help="gradcam: the inspected layer (default: the last map)")
     parser.add_argument(
-        "--queries", type=shared.positive, default=8, help="neighbours: images to find some of"
+        "--queries", type=numeric.positive, default=8, help="neighbours: images to find some of"
     )
     parser.add_argument(
-        "--nearest", type=shared.positive, default=6, help="neighbours: how many of each"
+        "--nearest", type=numeric.positive, default=6, help="neighbours: how many of each"
     )
     parser.add_argument(
         "--run", type=Path, metavar="DIR", dest="run_directory", help="course: the run's directory"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.common.errors import UsageError, arguments
+from training.common.numeric import positive
 from training.config import catalogue, recipes
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ RECIPES = f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields"
 SOURCES = "; ".join(f"{name}: {facts.source}" for name, facts in catalogue.DATASETS.items())
 
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup
-
-
-def positive(text: str) -> int:
-    """The type of an option that is a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"takes a whole number of at least 1; given {text}")
-    return int(text)
 
 
 def add_dataset(parser: Parser, help: str, default: str | None = None) -> None:
@@ -169,10 +163,12 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
     from keras_resnet import architectures
     from training.models import model_files as nets
     from training.models import trained_model
+    from training.models.preprocessing import convention_of
 
     if options.network:
         with arguments():
-            architectures.get(options.network)
+            architecture = architectures.get(options.network)
+            convention_of(options.weights, architecture, options.preprocessing)
     labels = None if options.labels is None else trained_model.read_labels(options.labels)
     if options.network:
         return [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image files, and folders whose images are seen at any depth",
     )
     parser.add_argument(
-        "--top", type=shared.positive, default=5, help="classes named for each image"
+        "--top", type=numeric.positive, default=5, help="classes named for each image"
     )
     parser.add_argument(
-        "--batch-size", type=shared.positive, default=32, help="images classified at once"
+        "--batch-size", type=numeric.positive, default=32, help="images classified at once"
     )
     shared.add_input_options(parser.add_argument_group("model file"))
     output = parser.add_argument_group("output")
@@ -63,9 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="ask this server, such as grpc://127.0.0.1:8500 or http://127.0.0.1:8501",
     )
-    server.add_argument("--version", type=int, help="default: the newest that is served")
+    server.add_argument(
+        "--version", type=numeric.whole(0), help="default: the newest that is served"
+    )
     server.add_argument("--label", help="a label instead of a version, such as stable")
-    server.add_argument("--seconds", type=float, default=30.0, help="to wait for an answer")
+    server.add_argument(
+        "--seconds", type=numeric.amount, default=30.0, help="to wait for an answer"
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

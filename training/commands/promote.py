@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 
 from training.commands import options as shared
+from training.common import numeric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_served_label(parser)
-    parser.add_argument("--version", type=int, help="default: the canary's")
+    parser.add_argument("--version", type=numeric.positive, help="default: the canary's")
     shared.add_model_base(parser)
 
 

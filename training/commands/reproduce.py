@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
-from training.common.errors import arguments
+from training.common import numeric
+from training.common.errors import UsageError, arguments
 from training.config import recipes
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=int,
+        type=numeric.seed,
         nargs="+",
         help="a run of each net per seed (default: five of ResNet-110, as the paper, else one)",
     )
     shared.add_recipe(parser, f"for all runs: {shared.RECIPES} (default: by network and data set)")
     parser.add_argument(
         "--budget",
-        type=shared.positive,
+        type=numeric.positive,
         metavar="ITERATIONS",
         help="cut every run to so many iterations, its schedule along with it",
     )
@@ -96,11 +97,11 @@ def run(options: argparse.Namespace) -> None:
     )
     with arguments():
         recipes.override(recipes.load(options.recipe or "cifar10"), options.overrides)
-    chosen = reproduce.of(options.what)
+    chosen, left_out = _possible(request, reproduce.of(options.what))
     if options.dry_run:
-        _say_what_would_be_done(request, chosen)
+        _say_what_would_be_done(request, chosen, left_out)
         return
-    made, left_out = [], []
+    made = []
     for experiment in chosen:
         try:
             result = reproduce.make(experiment, request)
@@ -116,6 +117,24 @@ def run(options: argparse.Namespace) -> None:
     print(f"everything: {options.out / report.REPORT}, and CSV, Markdown and PNG beside it")
 
 
+def _possible(request: Request, asked: Sequence[Experiment]) -> tuple[list[Experiment], list[str]]:
+    """The experiments with nets and data of the request, and why there are no others.
+
+    Raises:
+        UsageError: If there are none.
+    """
+    possible, left_out = [], []
+    for experiment in asked:
+        try:
+            request.nets(experiment)
+            possible.append(experiment)
+        except ValueError as error:
+            left_out.append(f"{experiment.name}: {error}")
+    if not possible:
+        raise UsageError(" ".join(left_out))
+    return possible, left_out
+
+
 def _print(result: Result) -> None:
     from training.common import tables
 
@@ -124,13 +143,14 @@ def _print(result: Result) -> None:
         print(note)
 
 
-def _say_what_would_be_done(request: Request, chosen: Sequence[Experiment]) -> None:
+def _say_what_would_be_done(
+    request: Request, chosen: Sequence[Experiment], left_out: list[str]
+) -> None:
     from training.common import tables
     from training.paper import runs
     from training.paper.recipe_descriptions import describe
 
     planned: dict[Run, list[str]] = {}
-    left_out = []
     for experiment in chosen:
         try:
             for _, run in request.runs(experiment):
@@ -154,5 +174,5 @@ def _say_what_would_be_done(request: Request, chosen: Sequence[Experiment]) -> N
     )
     for reason in left_out:
         print(f"left out: {reason}")
-    if not planned and len(left_out) == len(chosen):
+    if not planned and left_out:
         raise ValueError("Nothing could be made; the reasons stand above.")

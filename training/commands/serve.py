@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from training.commands import options as shared
+from training.common import numeric
 
 BINARY = "tensorflow_model_server"
 
@@ -16,8 +17,12 @@ BINARY = "tensorflow_model_server"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model_base(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the embedded server listens here")
-    parser.add_argument("--grpc-port", type=int, default=8500, help="of gRPC; 0: any free one")
-    parser.add_argument("--rest-port", type=int, default=8501, help="of REST; 0: any free one")
+    parser.add_argument(
+        "--grpc-port", type=numeric.port, default=8500, help="of gRPC; 0: any free one"
+    )
+    parser.add_argument(
+        "--rest-port", type=numeric.port, default=8501, help="of REST; 0: any free one"
+    )
     parser.add_argument(
         "--server",
         choices=("auto", "tensorflow", "embedded"),
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--poll-seconds",
-        type=float,
+        type=numeric.amount,
         default=1.0,
         help="seconds between two searches for new versions",
     )

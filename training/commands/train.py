@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import arguments
 from training.config import recipes
 from training.config.catalogue import DATASETS
@@ -32,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: {DEFAULTS['network']})",
     )
     parser.add_argument("--shortcut", choices=("A", "B", "C"), help="default: the network's own")
-    parser.add_argument("--width", type=float, help="of all filters, a multiple of the network's")
+    parser.add_argument(
+        "--width", type=numeric.amount, help="of all filters, a multiple of the network's"
+    )
     parser.add_argument(
         "--zero-init-residual",
         action=argparse.BooleanOptionalAction,
@@ -58,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed",
-        type=int,
+        type=numeric.seed,
         help=f"of weights, order and augmentation (default: {DEFAULTS['seed']})",
     )
     parser.add_argument(
@@ -105,6 +108,10 @@ def _add_weights(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace) -> None:
     with arguments():
         job = _job(options)
+        if job.weights is not None:
+            from training.models import preprocessing
+
+            preprocessing.convention_of(job.weights, job.architecture, job.preprocessing)
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
 
     from training.trainer import backends  # after the arguments are known to be good

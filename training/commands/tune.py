@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.commands import options as shared
+from training.common import numeric
 from training.common.errors import arguments
 from training.config import recipes
 
@@ -48,33 +49,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tuner.add_argument("--tuner", choices=KINDS, default="random", help="the kind of search")
     tuner.add_argument(
         "--trials",
-        type=shared.positive,
+        type=numeric.positive,
         help="trials at most (default: 20; all of a grid; hyperband's follow from --epochs)",
     )
     tuner.add_argument(
         "--factor",
-        type=shared.positive,
+        type=numeric.positive,
         default=3,
         help="hyperband: one trial of so many continues",
     )
-    tuner.add_argument("--seed", type=int, default=0, help="seed of the tuner's draws")
+    tuner.add_argument("--seed", type=numeric.seed, default=0, help="seed of the tuner's draws")
     tuner.add_argument(
-        "--keep", type=shared.positive, default=3, help="best runs that keep their checkpoints"
+        "--keep", type=numeric.positive, default=3, help="best runs that keep their checkpoints"
     )
 
     trial = parser.add_argument_group("each trial")
     length = trial.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
-        type=shared.positive,
+        type=numeric.positive,
         default=10,
         help="passes over the training images, in place of the recipe's; the schedules shrink with "
         "them",
     )
-    length.add_argument("--iterations", type=shared.positive, help="steps, in place of epochs")
+    length.add_argument("--iterations", type=numeric.positive, help="steps, in place of epochs")
     trial.add_argument(
         "--early-stopping",
-        type=int,
+        type=numeric.whole(0),
         default=5,
         metavar="EPOCHS",
         help="end a trial after so many epochs without a lower validation error; 0: never",

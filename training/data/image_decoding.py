@@ -154,9 +154,12 @@ def _other_kind(encoded: tf.Tensor) -> tf.Tensor:
     return tf.constant([*reasons, f"is not {READ_FORMATS}"])[first]
 
 
-def reason(encoded: tf.Tensor) -> tf.Tensor:
-    """Why a file could not be decoded, a scalar string such as "is damaged or cut off"."""
-    if tf.executing_eagerly():
+def reason(encoded: tf.Tensor, exported: bool = False) -> tf.Tensor:
+    """Why a file could not be decoded, a scalar string such as "is damaged or cut off".
+
+    `exported` is as in `decode`.
+    """
+    if exported or tf.executing_eagerly():
         return _reason(tf.convert_to_tensor(encoded))
     found = tf.numpy_function(_called(_reason), (encoded,), tf.string, stateful=False)
     return tf.ensure_shape(found, ())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from training.data import image_decoding
 from training.data.formats.fields import at, big, little, text
-from training.data.formats.kinds import READ_FORMATS
 
 HEADER = 32  # bytes
 # A GIF is decoded whole, all its pictures, and LZW shrinks up to 2700 times (12-bit codes that
@@ -16,9 +16,13 @@ LONGEST_GIF = 512 * 1024
 def checked(encoded: tf.Tensor, max_pixels: int) -> tf.Operation:
     """Returns an operation that fails for bytes of no image, or of one larger than allowed."""
     height, width = size(encoded)
-    known = tf.debugging.Assert(
-        height * width > 0, [f"image_bytes hold no readable {READ_FORMATS} file"]
-    )
+
+    def refused() -> tf.Tensor:
+        message = tf.strings.join(["the image ", image_decoding.reason(encoded, exported=True)])
+        with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+            return tf.constant(False)
+
+    known = tf.cond(height * width > 0, lambda: tf.constant(True), refused)
     with tf.control_dependencies([known]):
         message = tf.strings.format(
             f"image of {{}} x {{}} pixels is larger than the {max_pixels} pixels allowed",

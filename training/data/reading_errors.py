@@ -10,7 +10,8 @@ from pathlib import Path
 import tensorflow as tf
 
 REMEDY = "Mend or remove that file; `train --skip-bad-images` leaves such files out."
-ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?: |$)")
+# The words of a failed assertion: of a graph's, and of one outside of graphs.
+ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?: |$)|to be true. Summarized data: b'(.*)'")
 
 
 @contextmanager
@@ -44,10 +45,11 @@ def one_line(error: tf.errors.OpError) -> str:
     # A function of this process adds where in Python its error was, a traced one where it was made.
     message = str(error.message).split("Traceback (most recent call last)")[0]
     if found := ASSERTION.search(" ".join(message.split())):
-        return found[1].rstrip(".")
+        return (found[1] or found[2]).rstrip(".")
     lines = [line for line in message.splitlines() if line.strip() and "[[{{" not in line[:8]]
     if "Graph execution error" in message:
         lines = lines[-1:]
-    message = " ".join(" ".join(lines).removeprefix("ValueError: ").split())
-    message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0])
-    return message.split("[Op:")[0].strip().rstrip(".")
+    message = " ".join(" ".join(lines).split())
+    message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0]).strip()
+    message = re.sub(r"^Error in user-defined function .*? iterator: \S+ ", "", message)
+    return message.removeprefix("ValueError: ").split("[Op:")[0].strip().rstrip(".")

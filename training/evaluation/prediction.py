@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.data import augmentation
+from training.data import augmentation, image_decoding
 from training.data.reading_errors import one_line
 from training.models.trained_model import TrainedModel
 
@@ -119,7 +119,8 @@ class ModelClassifier:
             with tf.device("CPU"):
                 return np.asarray(self._decode(encoded))
         except tf.errors.OpError as error:
-            raise ValueError(one_line(error)) from error
+            reason = image_decoding.reason(tf.constant(encoded)).numpy().decode()
+            raise ValueError(f"the image {reason}") from error
 
     def classify(self, prepared: Sequence[np.ndarray]) -> list[Classes | ValueError]:
         images = np.stack(prepared)

@@ -118,13 +118,24 @@ def chosen(
     found = [net for net in experiment.nets if net.depth in depths]
     if experiment.datasets == SMALL_IMAGES:
         families = dict.fromkeys(net.family for net in experiment.nets)
-        found += [
-            Net(f"{family}{depth}")
-            for family in families
-            for depth in depths
-            if depth not in architectures.CIFAR_DEPTHS
-        ]
+        others = [depth for depth in depths if depth not in architectures.CIFAR_DEPTHS]
+        found += [net for depth in others for net in small_nets(depth) if net.family in families]
     return tuple(sorted(found, key=lambda net: (net.family, net.depth)))
+
+
+def small_nets(depth: int) -> tuple[Net, Net]:
+    """Returns the plain and the residual net of a depth for small images.
+
+    Raises:
+        ValueError: If there are none; of ImageNet's depths the names are taken.
+    """
+    names = (f"plain{depth}", f"resnet{depth}")
+    if any(architectures.get(name).stem != "cifar" for name in names):
+        raise ValueError(
+            f"{' or '.join(names)} is a net for ImageNet; nets for small images have another "
+            f"depth 6n+2, such as {', '.join(map(str, architectures.CIFAR_DEPTHS))}."
+        )
+    return Net(names[0]), Net(names[1])
 
 
 def seeds(net: Net, asked: Sequence[int] | None) -> tuple[int, ...]:

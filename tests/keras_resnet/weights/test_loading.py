@@ -50,6 +50,10 @@ def test_rows_of_other_networks_are_refused():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         CifarResNet(8, weights=tmp_path / "nowhere.pth")
+    pointer = tmp_path / "pointer.h5"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 3\n")
+    with pytest.raises(ValueError, match=r"pointer\.h5 is a pointer of Git LFS.*git lfs pull"):
+        CifarResNet(8, weights=pointer)
 
 
 def test_a_wrong_network_is_named(tmp_path):

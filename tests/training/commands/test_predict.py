@@ -22,7 +22,8 @@ from training.evaluation.prediction_file import PredictionFile
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model")
     served.tiny().model.save(path / "net.keras")
-    (path / "labels.txt").write_text("\n".join(served.CLASSES))
+    # With the byte-order mark that Windows's editors write.
+    (path / "labels.txt").write_text("\n".join(served.CLASSES), encoding="utf-8-sig")
     return path / "net.keras"
 
 

@@ -107,7 +107,7 @@ def test_pictures_are_answered_as_a_client_is_answered(browser, address, running
         full = article.find_element("css selector", ".bar").size["width"]
         assert widths == pytest.approx([full * one.probability for one in best], abs=1)
     error = broken.find_element("css selector", "[role=alert]")
-    assert "no readable JPEG, PNG, GIF, BMP or WebP file" in error.text
+    assert "the image is not JPEG, PNG, GIF, BMP or WebP" in error.text
 
 
 def test_grad_cam_lies_over_the_square_that_the_network_sees(browser, address, files):

@@ -22,13 +22,13 @@ def png_of(width, height):
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (b"", "no readable"),
-        (b"no image at all", "no readable"),
+        (b"", "the image is empty"),
+        (b"no image at all", "the image is not JPEG"),
         (served.image()[:60], "."),
         (served.image(kind="JPEG")[:300], "."),
         (served.image(kind="GIF")[:60], "."),
         (png_of(50_000, 50_000), "larger than"),
-        (png_of(0, 10), "no readable"),
+        (png_of(0, 10), "the image is damaged"),
     ],
     ids=["empty", "text", "cut png", "cut jpeg", "cut gif", "bomb", "no width"],
 )
