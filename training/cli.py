@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import platform
 import sys
@@ -63,6 +64,8 @@ def _run(given: list[str]) -> None:
         commands.print_help()
         return
     options = commands.parse_args(given)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("absl", "jax", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -31,7 +31,7 @@ def features(model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE
         ValueError: If the model does not end in such a classifier, or there are no images.
     """
     steps = graph.path_to_classifier(model)
-    parts = [(step.graph.inputs[0], graph.input_of(*step)) for step in steps]
+    parts = [(graph.input_tensor(step.graph), graph.input_of(*step)) for step in steps]
     bodies = [keras.Model(x, y, name=model.name) for x, y in parts if x is not y]
     found = []
     for batch in graph.batches(images, batch_size):

@@ -145,13 +145,22 @@ def images_of(model: Any, images: Any) -> Any:
     Raises:
         ValueError: If the model takes more than one tensor.
     """
+    return keras.ops.convert_to_tensor(images, input_tensor(model).dtype)
+
+
+def input_tensor(model: Any) -> Any:
+    """The symbolic tensor of the images.
+
+    Raises:
+        ValueError: If the model takes more than one tensor.
+    """
     inputs = functional(model).inputs
     if len(inputs) != 1:
         raise ValueError(
             f"{model.name} takes {len(inputs)} tensors; the analysis needs a model that takes the "
             "images alone."
         )
-    return keras.ops.convert_to_tensor(images, inputs[0].dtype)
+    return inputs[0]
 
 
 def path_to_classifier(model: Any) -> list[Step]:
@@ -166,7 +175,10 @@ def path_to_classifier(model: Any) -> list[Step]:
     """
     graph = functional(model)
     if len(graph.outputs) != 1:
-        raise ValueError(f"{model.name} has {len(graph.outputs)} outputs, so no one classifier.")
+        raise ValueError(
+            f"{model.name} has {len(graph.outputs)} outputs, so no one classifier: give "
+            "keras.Model(inputs, output) of one of them."
+        )
     node = _node(graph.outputs[0])
     while (
         isinstance(node.operation, layers.Activation | layers.Softmax)

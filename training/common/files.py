@@ -28,9 +28,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the text in UTF-8, atomically."""
+    """Writes the text in UTF-8, atomically; names of files in another encoding stay as they are."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

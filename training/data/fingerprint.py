@@ -11,20 +11,33 @@ import numpy as np
 
 from training.data.splits import ROLES, ArraySplit, Dataset, FileSplit, Split
 
+CONTENTS = 1000  # files at most that are read, where a data set has more
+
 
 def of(dataset: Dataset) -> dict[str, Any]:
     """A data set's classes and the fingerprint of each of its splits, as plain JSON values.
 
-    A folder that was moved keeps its fingerprint; one with a file more or less, or of another size
-    or role, does not.
+    A folder that was moved keeps its fingerprint; one with a file more or less, or of another size,
+    role or content, does not.
     """
     splits = dataset.splits
     return {
         "class_names": list(dataset.class_names),
+        "contents": _contents(dataset),
         **{
             role: of_split(splits[role], dataset.root) if role in splits else None for role in ROLES
         },
     }
+
+
+def _contents(dataset: Dataset) -> str | None:
+    """The SHA-256 of what files hold, of `CONTENTS` at equal distances; None if there are none."""
+    splits = (split for split in dataset.splits.values() if isinstance(split, FileSplit))
+    paths = [path for split in splits for path in split.paths]
+    digest = hashlib.sha256()
+    for i in range(0, len(paths), -(-len(paths) // CONTENTS) or 1):
+        digest.update(Path(paths[i]).read_bytes())
+    return digest.hexdigest() if paths else None
 
 
 def of_split(split: Split, root: Path | None = None) -> str:
@@ -67,4 +80,7 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         then, today = recorded.get(role) or "no images", found[role] or "no images"
         if then != today:
             said.append(f"{role}: {then} then, {today} now")
+    then, today = recorded.get("contents"), found["contents"]
+    if not said and then not in (None, today):  # runs of before did not record it
+        said.append("files of the same names and sizes hold something else")
     return said

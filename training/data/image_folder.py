@@ -74,6 +74,12 @@ def _check(dataset: Dataset, root: Path) -> None:
             f"{root} has no test images, to which a class of at least two images gives one; add "
             f"images or a folder test/ ({EXPECTED})."
         )
+    for name in dataset.class_names:
+        if name.encode(errors="ignore").decode().splitlines() != [name]:
+            raise ValueError(
+                f"The class folder {name!r} in {root} has a name that no list of classes can "
+                "hold, one per line in UTF-8: rename it."
+            )
     if len(dataset.class_names) < 2:
         raise ValueError(
             f"{root} has images of one class only, {dataset.class_names[0]} ({EXPECTED})."

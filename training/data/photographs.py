@@ -6,6 +6,7 @@ evaluation its number in the split.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -156,7 +157,9 @@ def batches(
 
 def _file_reader(split: FileSplit) -> Callable[[tf.Tensor], Fields]:
     with tf.device("CPU"):
-        paths, labels = tf.constant(split.paths), tf.constant(split.labels)
+        # As bytes, since names of files may be in another encoding than UTF-8.
+        paths = tf.constant([os.fsencode(path) for path in split.paths], tf.string)
+        labels = tf.constant(split.labels)
 
     def read(place: tf.Tensor) -> Fields:
         return tf.io.read_file(paths[place]), labels[place], paths[place]

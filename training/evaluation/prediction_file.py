@@ -65,7 +65,7 @@ class PredictionFile:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         with self.path.open("ab") as file:
-            file.write(text.getvalue().encode())
+            file.write(text.getvalue().encode(errors="surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
 
@@ -93,4 +93,4 @@ class PredictionFile:
             whole = whole[: whole.rfind(b"\n", 0, -1) + 1]
         if whole != content:
             os.truncate(self.path, len(whole))
-        return list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
+        return list(csv.DictReader(io.StringIO(whole.decode(errors="surrogateescape"), newline="")))

@@ -210,6 +210,14 @@ def test_what_cannot_be_looked_into_is_refused_for_the_true_reason() -> None:
     headless = keras.Model(whole.input, whole.get_layer("avg_pool").output)
     with pytest.raises(ValueError, match=r"not end in a dense .* but in avg_pool \(GlobalAverage"):
         analysis.features(headless, images)
+    several = keras.Model(whole.input, [whole.output, headless.output])
+    with pytest.raises(ValueError, match=r"has 2 outputs.*keras\.Model\(inputs, output\) of one"):
+        analysis.features(several, images)
+    other = keras.Input((64,))
+    both = keras.Model([whole.input, other], layers.Dense(5)(headless.output + other))
+    for look in looks[:-1]:
+        with pytest.raises(ValueError, match="takes 2 tensors; the analysis needs a model that"):
+            look(both, images)
     maps = whole.get_layer("conv4_block1_out").output
     everywhere = keras.Model(whole.input, layers.Dense(5)(maps))
     with pytest.raises(ValueError, match=r"classifies every position .* takes \(None, 8, 8, 64\)"):

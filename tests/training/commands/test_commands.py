@@ -86,7 +86,6 @@ def test_wrong_values_exit_with_2_and_say_why(arguments, words, capsys, tmp_path
         (["inspect", "course"], ["--run"]),
         (["inspect", "gradcam", "--model=a.keras", "--run=b"], ["--run"]),
         (["reproduce", "table6", "--budget=0"], ["--budget", "given 0"]),
-        (["reproduce", "table2", "--dataset=digits"], ["imagenet2012 or folder"]),
         (["reproduce", "table6", "--depths=21"], ["plain21", "6n+2"]),
         (["reproduce", "table6", "--depths=50"], ["resnet50", "for ImageNet"]),
         (["demo", "--depths=34"], ["resnet34", "for ImageNet"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from PIL import Image
 from training.cli import main
 from training.evaluation.prediction import Prediction, best
 from training.evaluation.prediction_file import PredictionFile
+
+ODD = os.fsdecode(b"6\xff")  # a file's name that is not UTF-8
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     for i in range(6):
         size = {"height": 32, "width": 32} if i == 0 else {}
         (tmp_path / "in" / f"{i}.png").write_bytes(served.image(i, **size))
-    (tmp_path / "in" / "deeper" / "6").write_bytes(served.image(6, kind="JPEG"))
+    (tmp_path / "in" / "deeper" / ODD).write_bytes(served.image(6, kind="JPEG"))
     (tmp_path / "in" / "notes.txt").write_text("no image")
     return tmp_path / "in"
 
@@ -48,7 +51,7 @@ def test_a_model_file_says_what_the_model_computes(model, folder, capsys):
     assert main([*arguments, "--json", "--top=2", "--batch-size=3"]) == 0
     printed = capsys.readouterr()
     found = objects(printed.out)
-    assert [Path(one["file"]).name for one in found] == [*(f"{i}.png" for i in range(6)), "6"]
+    assert [Path(one["file"]).name for one in found] == [*(f"{i}.png" for i in range(6)), ODD]
     assert "notes.txt" in printed.err or "1 file" in printed.err
     pixels = np.asarray(Image.open(folder / "0.png"), np.float32)  # 32x32: no scaling
     (expected,) = served.tiny().model.predict(pixels[np.newaxis], verbose=0)
@@ -96,7 +99,7 @@ def test_a_broken_file_is_named_and_the_others_are_answered(
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
+    with path.open(errors="surrogateescape") as file:
         return list(csv.DictReader(file))
 
 
@@ -107,7 +110,7 @@ def test_shards_share_the_images_and_a_killed_job_continues(model, folder, tmp_p
         arguments = ["predict", str(model), str(folder), f"--csv={out}", f"--shard={i}/3"]
         assert main(arguments) == 0
         files += [row["file"] for row in rows(out)]
-    assert sorted(files) == sorted(map(str, [*folder.glob("*.png"), folder / "deeper" / "6"]))
+    assert sorted(files) == sorted(map(str, [*folder.glob("*.png"), folder / "deeper" / ODD]))
     assert len(rows(tmp_path / "1.csv")) == 3
 
     whole = tmp_path / "whole.csv"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from training.data import datasets, fingerprint, image_folder, split_file
-from training.data.splits import ArraySplit, Dataset, FileSplit
+from training.data.batches import eval_batches
+from training.data.splits import ArraySplit, Dataset, FileSplit, joined
 
 COUNTS = {"ant": 1, "bee": 2, "cat": 5, "dog": 40}
 
@@ -145,6 +148,23 @@ def test_trained_on_counts_the_images_of_the_training(folder: Path, tmp_path: Pa
     assert split_file.trained_on(recorded, split) == 0
 
 
+def test_names_in_another_encoding_are_written_and_read(folder: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        name = os.fsdecode(b"%d\xff.png" % number)
+        shutil.copy(folder / "cat" / f"{number}.png", folder / "cat" / name)
+    dataset = datasets.load("folder", str(folder))
+    split_file.write(dataset, tmp_path / "split.csv")
+    again = datasets.load("folder", str(folder), split_file=tmp_path / "split.csv")
+    assert fingerprint.of(again) == fingerprint.of(dataset)
+    every = joined([dataset.train, dataset.test])
+    assert any("\udcff" in path for path in every.paths)
+    read = [labels for _, labels in eval_batches(every, batch_size=20, image_size=4)]
+    np.testing.assert_array_equal(np.concatenate(read), every.labels)
+    (folder / "cat").rename(folder / "cat\n")
+    with pytest.raises(ValueError, match=r"'cat\\n'.* no list of classes can hold"):
+        datasets.load("folder", str(folder))
+
+
 def test_a_fingerprint_names_what_differs(folder: Path) -> None:
     before = fingerprint.of(datasets.load("folder", str(folder)))
     assert fingerprint.differences(before, before) == []
@@ -156,6 +176,11 @@ def test_a_fingerprint_names_what_differs(folder: Path) -> None:
     found = fingerprint.differences(before, fingerprint.of(datasets.load("folder", str(folder))))
     assert len(found) == 1
     assert "then" in found[0]
+    (folder / "dog" / "more.png").unlink()
+    image = next((folder / "dog").iterdir())
+    image.write_bytes(image.read_bytes()[:-1] + b"\0")
+    found = fingerprint.differences(before, fingerprint.of(datasets.load("folder", str(folder))))
+    assert found == ["files of the same names and sizes hold something else"]
 
 
 def test_arrays_are_told_apart_by_their_content() -> None:

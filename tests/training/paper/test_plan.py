@@ -241,8 +241,8 @@ def test_a_dry_run_trains_nothing_and_counts_the_steps(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["table2", "--dataset", "digits"], ["table2", "imagenet2012 or folder", "digits"], 1),
-        (["table4", "--dataset", "folder", "--depths", "18"], ["table4", "depth 18"], 1),
+        (["table2", "--dataset", "digits"], ["table2", "imagenet2012 or folder", "digits"], 2),
+        (["table4", "--dataset", "folder", "--depths", "18"], ["table4", "depth 18"], 2),
         (["table6", "--recipe", "none"], ["'none'"], 2),
         (["table6", "--set", "learning_rat=1"], ["'learning_rate'"], 2),
         (["table6", "--no-train", "--adopt", "/nowhere"], ["/nowhere"], 1),
