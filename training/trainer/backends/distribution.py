@@ -124,6 +124,9 @@ class DistributedModel(keras.Model):
     """
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        parts = (self._compile_metrics, self._compile_loss)
+        if self._distribute_strategy is None or all(part is None or part.built for part in parts):
+            return  # nothing to build: no batch is read for it
         if iterator is not None:
             for _, _, distributed in iterator:
                 data_batch = tf.nest.map_structure(self._first_replica, next(distributed))
