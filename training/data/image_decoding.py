@@ -10,6 +10,7 @@ set is begun.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
@@ -52,13 +53,9 @@ displayed_shape = exif.displayed_extent
 def jpeg_orientation(encoded: tf.Tensor, exported: bool = False) -> tf.Tensor:
     """The orientation, 1..8, of a JPEG file: int64; `exported` as in `decode`."""
 
-    def read() -> tf.Tensor:
-        if exported or tf.executing_eagerly():
-            return _jpeg_orientation(tf.convert_to_tensor(encoded))
-        return tf.numpy_function(_called(_jpeg_orientation), (encoded,), tf.int64, stateful=False)
-
+    encoded = tf.convert_to_tensor(encoded)
     as_stored = tf.constant(exif.AS_STORED, tf.int64)
-    turn = tf.cond(jpeg.is_plain(encoded), lambda: as_stored, read)
+    turn = tf.cond(jpeg.is_plain(encoded), lambda: as_stored, lambda: _jpeg_orientation(encoded))
     return tf.ensure_shape(turn, ())
 
 
@@ -102,10 +99,17 @@ def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = F
     """As `decode`, of any format but JPEG."""
     if exported or tf.executing_eagerly():
         image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
-    else:
+        return tf.ensure_shape(image, (None, None, channels))
+
+    def plain(module: ModuleType) -> Callable[[], tf.Tensor]:
+        return lambda: _in_channels(colours.over_white(module.plain(encoded)), channels)
+
+    def rare() -> tf.Tensor:
         function = _called(_decode_other_than_jpeg, channels)
-        image = tf.numpy_function(function, (encoded,), tf.uint8, stateful=False)
-    return tf.ensure_shape(image, (None, None, channels))
+        return tf.numpy_function(function, (encoded,), tf.uint8, stateful=False)
+
+    known = [(module.is_plain(encoded), plain(module)) for module in (png, webp)]
+    return tf.ensure_shape(tf.case(known, default=rare), (None, None, channels))
 
 
 @traced_once
@@ -114,7 +118,7 @@ def _decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     shown = tf.debugging.Assert(reason == "", [tf.strings.join(["the image ", reason])])
     with tf.control_dependencies([shown]):
         encoded = tf.identity(encoded)
-    is_bmp, is_gif, is_webp = (begins(encoded) for begins in (_is_bmp, _is_gif, _is_webp))
+    is_bmp, is_gif, is_webp = (begins(encoded) for begins in (_is_bmp, _is_gif, webp.is_webp))
     image = tf.case(
         [
             (is_bmp, lambda: colours.over_white(bmp.decoded(encoded))),
@@ -123,6 +127,10 @@ def _decode_other_than_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
         ],
         default=lambda: _upright(png.decoded(encoded), encoded, png.exif_place(encoded)),
     )
+    return _in_channels(image, channels)
+
+
+def _in_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
     image = tf.ensure_shape(image, (None, None, 3))
     return image if channels == 3 else colours.grey(image)
 
@@ -136,7 +144,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
 
     A file of a kind that is read may still be damaged.
     """
-    known = tf.io.is_jpeg(encoded) | _is_png(encoded) | _is_gif(encoded) | _is_webp(encoded)
+    known = tf.io.is_jpeg(encoded) | png.is_png(encoded) | _is_gif(encoded) | webp.is_webp(encoded)
     return tf.case(
         [
             (known, lambda: tf.constant("")),
@@ -173,10 +181,6 @@ def _reason(encoded: tf.Tensor) -> tf.Tensor:
     return tf.where(refused == "", "is damaged or cut off", refused)
 
 
-def _is_png(encoded: tf.Tensor) -> tf.Tensor:
-    return text(encoded, 0, 8) == b"\x89PNG\r\n\x1a\n"
-
-
 def _is_gif(encoded: tf.Tensor) -> tf.Tensor:
     return (text(encoded, 0, 6) == b"GIF87a") | (text(encoded, 0, 6) == b"GIF89a")
 
@@ -184,7 +188,3 @@ def _is_gif(encoded: tf.Tensor) -> tf.Tensor:
 def _is_bmp(encoded: tf.Tensor) -> tf.Tensor:
     header = little(at(encoded, 14, 4))
     return (text(encoded, 0, 2) == b"BM") & tf.reduce_any(header == BMP_HEADERS)
-
-
-def _is_webp(encoded: tf.Tensor) -> tf.Tensor:
-    return (text(encoded, 0, 4) == b"RIFF") & (text(encoded, 8, 4) == b"WEBP")

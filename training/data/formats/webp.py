@@ -19,15 +19,30 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
+def is_plain(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether it is a WebP file of one picture without Exif data."""
+    return is_webp(encoded) & ~_is_animated(encoded) & ~contains(encoded, b"EXIF")
+
+
+def is_webp(encoded: tf.Tensor) -> tf.Tensor:
+    return (text(encoded, 0, 4) == b"RIFF") & (text(encoded, 8, 4) == b"WEBP")
+
+
+def _is_animated(encoded: tf.Tensor) -> tf.Tensor:
+    extended = text(encoded, 12, 4) == b"VP8X"
+    return extended & (at(encoded, 20, 1)[0] // ANIMATION % 2 == 1)
+
+
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
     """The first picture, uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
-    extended = text(encoded, 12, 4) == b"VP8X"
-    animated = extended & (at(encoded, 20, 1)[0] // ANIMATION % 2 == 1)
     # No animation may reach TensorFlow 2.21: it writes beyond the end of its memory.
-    return tf.cond(animated, lambda: _first_picture(encoded), lambda: _still(encoded))
+    return tf.cond(
+        _is_animated(encoded), lambda: _first_picture(encoded), lambda: plain(encoded)
+    )
 
 
-def _still(encoded: tf.Tensor) -> tf.Tensor:
+def plain(encoded: tf.Tensor) -> tf.Tensor:
+    """The picture of a plain file, uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
     return tf.ensure_shape(tf.raw_ops.DecodeWebP(contents=encoded)[0], (None, None, None))
 
 
@@ -46,6 +61,6 @@ def _first_picture(encoded: tf.Tensor) -> tf.Tensor:
     extent = text(encoded, frame + 6, 6)
     header = tf.strings.join([b"WEBPVP8X\x0a\0\0\0", bytes([ALPHA, 0, 0, 0]), extent])
     total = length(header) + length(picture)
-    still = _still(tf.strings.join([b"RIFF", written(total, 4), header, picture]))
+    still = plain(tf.strings.join([b"RIFF", written(total, 4), header, picture]))
     around = ((top, below), (left, right), (0, 0))
     return tf.pad(colours.over_white(still), around, constant_values=255)
