@@ -6,9 +6,29 @@ import io
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 TINY_TRAIN, TINY_VALIDATION = 20, 6
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with some of the digits at their own 8x8 pixels, 510 to train, 217 to test,
+    in two files."""
+    from sklearn.datasets import load_digits
+
+    from training.data import array_files
+    from training.data.splits import ArraySplit, Dataset
+
+    digits = load_digits()
+    images = np.round(digits.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
+    labels = digits.target.astype(np.int32)
+    train, test = (ArraySplit(images[part], labels[part]) for part in (np.s_[:510], np.s_[510:727]))
+    directory = tmp_path_factory.mktemp("digits")
+    dataset = Dataset("digits", tuple("0123456789"), (8, 8, 1), train, None, test)
+    assert len(array_files.write(dataset, directory, 0.03)) == 2
+    return directory
 
 
 @pytest.fixture(scope="session")

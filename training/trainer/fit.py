@@ -60,13 +60,15 @@ def fit(model: keras.Model, run: Run, directory: RunDirectory) -> History:
     callbacks.saver.set_model(model)
     found = checkpoints.newest(directory.checkpoints)
     *before, last = _phases(run)
-    for phase in (*(p for p in before if found is None or found.step < p.last), last):
-        compile_for(model, run, phase.top_only)
-        if found is not None:
-            callbacks.saver.restore(found, new_optimizer=found.step <= phase.first)
-            logger.info("%s: resumed at step %d of %d", directory.path, found.step, run.total_steps)
-            found = None
-        _fit_phase(model, run, phase, callbacks)
+    with callbacks.saver.listening():
+        for phase in (*(p for p in before if found is None or found.step < p.last), last):
+            compile_for(model, run, phase.top_only)
+            if found is not None:
+                callbacks.saver.restore(found, new_optimizer=found.step <= phase.first)
+                at = f"{found.step} of {run.total_steps}"
+                logger.info("%s: resumed at step %s", directory.path, at)
+                found = None
+            _fit_phase(model, run, phase, callbacks)
     return callbacks.history
 
 

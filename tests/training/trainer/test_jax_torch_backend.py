@@ -16,12 +16,10 @@ import keras
 import numpy as np
 import pytest
 from launch import CHECKOUT, last_checkpoint
-from sklearn.datasets import load_digits
 
 from training.config import recipes
 from training.config.jobs import Job
-from training.data import array_files, datasets, draws, pixel_mean
-from training.data.splits import ArraySplit, Dataset
+from training.data import datasets, draws, pixel_mean
 from training.models import networks
 from training.trainer import learning_rate, optimizer
 from training.trainer.backends.several_steps import ArraySource
@@ -43,19 +41,6 @@ RECIPE = (
     "--set=augmentation=cifar",
     "--checkpoint-steps=4",
 )
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some of the digits, at their own 8x8 pixels."""
-    digits = load_digits()
-    images = np.round(digits.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
-    labels = digits.target.astype(np.int32)
-    train, test = (ArraySplit(images[part], labels[part]) for part in (np.s_[:510], np.s_[510:727]))
-    names = tuple("0123456789")
-    directory = tmp_path_factory.mktemp("data")
-    array_files.write(Dataset("digits", names, (8, 8, 1), train, None, test), directory, 0.03)
-    return directory
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,16 +68,16 @@ def finish(process: subprocess.Popen) -> str:
     return output
 
 
-def training(backend: str, data_dir: Path, workdir: Path, *more: str) -> subprocess.Popen:
-    what = ("--network=resnet8", "--dataset=digits", f"--data-dir={data_dir}")
+def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> subprocess.Popen:
+    what = ("--network=resnet8", "--dataset=digits", f"--data-dir={few_digits}")
     where = f"--workdir={workdir}"
     return start(backend, "5", "train", *what, where, "--deterministic", *RECIPE, *more)
 
 
-def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> None:
+def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    printed = finish(training("jax", data_dir, whole))
+    printed = finish(training("jax", few_digits, whole))
     assert "of 217 images" in printed
     for name in ("job.json", "recipe.json", "history.csv", "curve.png", "model.keras"):
         assert (whole / name).stat().st_size > 0
@@ -101,7 +86,7 @@ def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> N
     rows = (whole / "history.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows] == ["step", "15", "30", "38"]  # 480 // 32
 
-    process = training("jax", data_dir, cut)
+    process = training("jax", few_digits, cut)
     deadline = time.monotonic() + 240
     while not list((cut / "checkpoints").glob("step-*.npz")):
         assert time.monotonic() < deadline
@@ -110,7 +95,7 @@ def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> N
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (cut / "result.json").exists()
-    assert "resumed at step" in finish(training("jax", data_dir, cut))
+    assert "resumed at step" in finish(training("jax", few_digits, cut))
     found, expected = last_checkpoint(cut), last_checkpoint(whole)
     assert found.keys() == expected.keys()
     for name, array in expected.items():  # weights, slots, metrics, rate, history, step
@@ -119,17 +104,17 @@ def test_jax_killed_and_resumed_bit_for_bit(data_dir: Path, tmp_path: Path) -> N
 
     # The model opens here, on TensorFlow, and its error over all test images is the reported one.
     model = keras.models.load_model(whole / "model.keras")
-    test = datasets.load("digits", str(data_dir)).test
+    test = datasets.load("digits", str(few_digits)).test
     wrong = model.predict(test.images, verbose=0).argmax(axis=1) != test.labels
     result = json.loads((whole / "result.json").read_text())
     assert result["test_error"] == pytest.approx(100 * wrong.mean(), abs=0.5)
     assert result["test_examples"] == len(test.labels) == 217
 
 
-def by_hand(data_dir: Path, weights: list[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
+def by_hand(few_digits: Path, weights: list[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
     """The same steps on TensorFlow, one `train_on_batch` each: (epochs' losses, weights)."""
     recipe = recipes.override(recipes.RECIPES["cifar10"], run_arrays.CHANGES)
-    dataset = datasets.load("digits", str(data_dir))
+    dataset = datasets.load("digits", str(few_digits))
     job = Job("resnet8", "digits", recipe, seed=3)
     model = networks.trainable(job.architecture, dataset)
     model.set_weights(weights)
@@ -148,15 +133,15 @@ def by_hand(data_dir: Path, weights: list[np.ndarray]) -> tuple[list[float], lis
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_same_steps_as_on_tensorflow(backend: str, data_dir: Path, tmp_path: Path) -> None:
+def test_the_same_steps_as_on_tensorflow(backend: str, few_digits: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     keras.utils.set_random_seed(0)
-    dataset = datasets.load("digits", str(data_dir))
+    dataset = datasets.load("digits", str(few_digits))
     weights = networks.trainable(Job("resnet8", "digits", None).architecture, dataset).get_weights()
     np.savez(tmp_path / "start.npz", **{f"{i:03d}": array for i, array in enumerate(weights)})
-    finish(start(backend, "1,3", "compare", str(data_dir), str(tmp_path)))
-    losses, trained = by_hand(data_dir, weights)
+    finish(start(backend, "1,3", "compare", str(few_digits), str(tmp_path)))
+    losses, trained = by_hand(few_digits, weights)
     for steps_per_call in (1, 3):
         with np.load(tmp_path / f"{steps_per_call}.npz") as found:
             assert found["step"] == run_arrays.STEPS

@@ -21,7 +21,7 @@ from training.data import datasets
 from training.trainer.callbacks import history
 from training.trainer.train import Job, train
 
-RECIPE = Recipe(iterations=60, batch_size=64, augmentation="crop")
+RECIPE = Recipe(iterations=83, batch_size=16, augmentation="crop")
 JOB = Job("resnet8", "digits", RECIPE, seed=3)
 
 
@@ -43,27 +43,27 @@ def test_everything_is_there(run):
     assert (workdir / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert recipes.load(str(workdir / "recipe.json")) == RECIPE
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir())[-1] == (
-        "step-000000060.npz"
+        "step-000000083.npz"
     )
     assert not list(workdir.rglob(".writing-*"))
 
 
 def test_history_has_a_row_per_epoch_and_the_loss_falls(run):
     history = rows(run[0])
-    assert [row["step"] for row in history] == [22, 44, 60]  # 1437 images, batches of 64
-    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert [row["step"] for row in history] == [31, 62, 83]  # 510 images, batches of 16
+    assert history[-1]["loss"] < 0.75 * history[0]["loss"]
     assert history[-1]["error"] < history[0]["error"]
-    # dropped at 30 and 45 of 60 steps
+    # dropped after a half and three quarters of 83 steps
     assert [row["learning_rate"] for row in history] == pytest.approx([0.1, 0.01, 0.001])
 
 
 def test_steps_have_the_loss_between_two_rows(run):
     with (run[0] / "steps.csv").open() as file:
         points = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    assert [point["step"] for point in points] == list(range(1, 61))
+    assert [point["step"] for point in points] == list(range(1, 84))
     epoch = rows(run[0])[0]
     for name in ("loss", "error"):
-        assert np.mean([point[name] for point in points[:22]]) == pytest.approx(epoch[name], 1e-3)
+        assert np.mean([point[name] for point in points[:31]]) == pytest.approx(epoch[name], 1e-3)
 
 
 def test_a_history_of_before_is_still_read(run, tmp_path):
@@ -91,7 +91,7 @@ def test_the_model_takes_raw_pixels_and_its_error_is_the_reported_one(run):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     error = 100 * np.mean(probabilities.argmax(axis=1) != test.labels)
     assert outcome.test_error == pytest.approx(error)
-    assert outcome.test_examples == 360
+    assert outcome.test_examples == 217
     assert json.loads((workdir / "result.json").read_text())["test_error"] == pytest.approx(error)
     # Without held-out images every epoch is evaluated on the test images, and the file says so.
     assert rows(workdir)[-1]["test_error"] == pytest.approx(error, abs=1e-3)
@@ -154,9 +154,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ids=lambda changes: ",".join(changes),
 )
 def test_every_choice_of_a_recipe_trains(tmp_path, changes):
-    recipe = dataclasses.replace(
-        Recipe(iterations=12, batch_size=32, augmentation="crop"), **changes
-    )
+    recipe = dataclasses.replace(Recipe(iterations=4, batch_size=8, augmentation="crop"), **changes)
     outcome = train(dataclasses.replace(JOB, recipe=recipe), tmp_path)
     assert math.isfinite(outcome.rows[-1]["loss"])
     model = keras.models.load_model(outcome.model_file)

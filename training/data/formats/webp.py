@@ -36,9 +36,7 @@ def _is_animated(encoded: tf.Tensor) -> tf.Tensor:
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
     """The first picture, uint8 (H, W, 3), or (H, W, 4) if there is transparency."""
     # No animation may reach TensorFlow 2.21: it writes beyond the end of its memory.
-    return tf.cond(
-        _is_animated(encoded), lambda: _first_picture(encoded), lambda: plain(encoded)
-    )
+    return tf.cond(_is_animated(encoded), lambda: _first_picture(encoded), lambda: plain(encoded))
 
 
 def plain(encoded: tf.Tensor) -> tf.Tensor:

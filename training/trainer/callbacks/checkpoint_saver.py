@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -59,7 +60,6 @@ class CheckpointSaver(keras.callbacks.Callback):
         self.saved_step = -1
         self.signal: int | None = None  # that asked the run to stop
         self.pending: checkpoints.Checkpoint | None = None
-        self.handlers: dict[int, Any] = {}
 
     def restore(self, found: checkpoints.Checkpoint, new_optimizer: bool = False) -> None:
         """Loads a checkpoint into the model and the members.
@@ -83,15 +83,16 @@ class CheckpointSaver(keras.callbacks.Callback):
         if self.write:
             for unfinished in self.directory.glob(".writing-*"):  # of a process that was killed
                 unfinished.unlink()
-        self.handlers = {number: signal.signal(number, self._ask_to_stop) for number in SIGNALS}
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._leave_signals()
-
-    def _leave_signals(self) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        self.handlers = {}
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it a signal asks the run to stop, between two calls of `fit` too."""
+        handlers = {number: signal.signal(number, self._ask_to_stop) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -122,7 +123,6 @@ class CheckpointSaver(keras.callbacks.Callback):
     def _stop_if_asked(self) -> None:
         if self.signal is None:
             return
-        self._leave_signals()
         name, error = SIGNALS[self.signal]
         raise error(
             f"stopped by {name} after step {self.counter.step}; the checkpoint is of step "
