@@ -1,4 +1,4 @@
-"""What the examples share: the command line, a run of each net, its table, figure and result."""
+"""The command line, the runs, the table, the figure and the result of every example."""
 
 from __future__ import annotations
 

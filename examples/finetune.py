@@ -30,6 +30,7 @@ from training.config.jobs import Job
 from training.data import datasets, split_file
 from training.data.splits import Dataset, subset
 from training.trainer import backends
+from training.trainer.backends.backend import Images
 from training.trainer.train import train
 
 SUMMARY = (
@@ -171,9 +172,8 @@ def _draw_answers(figure: SubFigure, run: Path, dataset: Dataset) -> None:
     model = keras.models.load_model(run / "model.keras", compile=False)
     chosen = np.random.default_rng(0).permutation(dataset.test.examples)[: ROWS * COLUMNS]
     test = subset(dataset.test, np.isin(np.arange(dataset.test.examples), chosen))
-    size = model.input_shape[1]
-    batches = backends.running().evaluation_input(test, len(test.labels), size)
-    (pixels, labels), *_ = batches
+    images = Images(test, model.input_shape[1])
+    (pixels, labels), *_ = backends.running().evaluation_input(images, len(test.labels))
     answers = np.argmax(model(pixels, training=False), axis=-1)
     grid = figure.subplots(ROWS, COLUMNS).flat
     for axes, image, answer, label in zip(grid, pixels, answers, labels, strict=False):

@@ -1,4 +1,4 @@
-"""What detection and segmentation of generated shapes share: the scenes, and the comparison."""
+"""The scenes and the comparison of the examples on generated shapes."""
 
 from __future__ import annotations
 

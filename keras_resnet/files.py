@@ -1,4 +1,4 @@
-"""Where the files of published weights and of class names lie."""
+"""The places of the files of published weights and of class names."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _weights(before: Any, bn: Any) -> list[np.ndarray]:
 
 
 def _uses(model: Any) -> Counter[int]:
-    """How often each tensor, by its id, is an input of a call or an output of the model."""
+    """Counts, by each tensor's id, how often it is an input of a call or an output of the model."""
     uses = Counter(id(x) for node in graph.calls(model) for x in node.input_tensors)
     uses.update(id(x) for x in graph.functional(model).outputs)
     return uses

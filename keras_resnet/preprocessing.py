@@ -1,4 +1,4 @@
-"""How images are preprocessed for published weights, and the names of the classes."""
+"""The preprocessing of images for published weights, and the names of the classes."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def top(x: Any, classes: int, activation: Any) -> Any:
 
 
 def pooled(x: Any, pooling: str | None) -> Any:
-    """What a network without a top gives: (N, H, W, C), or vectors (N, C) of it."""
+    """The output of a network without a top: (N, H, W, C), or vectors (N, C) of it."""
     if pooling == "avg":
         return layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if pooling == "max":
@@ -116,5 +116,5 @@ def _model(x: Any, section: Sequence[Block], name: str) -> keras.Model:
 
 
 def _name(section: Sequence[Block]) -> str:
-    """What several blocks are called together: `conv2_blocks1to25`."""
+    """The name of several blocks together: `conv2_blocks1to25`."""
     return f"conv{section[0].stage}_blocks{section[0].number}to{section[-1].number}"

@@ -1,7 +1,7 @@
-"""What a search may choose around the paper's question, as one table, `SEARCH_SPACE`. Pure Python.
+"""The search space around the paper's question, as one table, `SEARCH_SPACE`. Pure Python.
 
 The question is the shortcut, options A, B and C of section 3.3, with the plain net as the control.
-The table's other fields are what a fair answer depends on.
+A fair answer depends on the table's other fields.
 """
 
 from __future__ import annotations

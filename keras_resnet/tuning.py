@@ -114,7 +114,7 @@ def _declare(hp: keras_tuner.HyperParameters, field: Field) -> None:
 
 
 def _readable(value: Any) -> Any:
-    """A value rounded to six digits, so that what is printed is what was used.
+    """A value rounded to six digits, so that the printed value is the one used.
 
     keras-tuner's service sends floats of 32 bits, which have the same six digits.
     """

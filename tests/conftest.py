@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Settings of every test, and the real data."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ PAGES = [
     *sorted((CHECKOUT / "docs").rglob("*.md")),
 ]
 COMMAND = re.compile(r"(?:^|[\s`])(?:\.venv/bin/)?python -m training +([a-z][^`|&<>;)]*)")
-# What a page writes for the reader's own words, and a value that it may have.
+# A page's placeholders for the reader's own words, and a value for each.
 PLACEHOLDERS = {
     "$0": "resnet20",
     "$1": "0",
@@ -33,7 +33,7 @@ PLACEHOLDERS = {
 
 
 def commands(path: Path) -> list[tuple[str, list[str]]]:
-    """Each command of a page: as it stands, and as the words that its command line gets."""
+    """Each command of a page: its text, and the words of its command line."""
     text = re.sub(r" *\\\n\s*", " ", path.read_text())
     text = re.sub(r"`([^`]*)\n\s*([^`]*)`", r"`\1 \2`", text)  # inline code over two lines
     found = []
@@ -78,8 +78,8 @@ BLOCKS = {
     for path in PAGES
     for number, block in enumerate(BLOCK.findall(path.read_text()), start=1)
 }
-# What runs here as it stands. The examples' tests run the blocks of their pages; the others need
-# published weights or a running server.
+# Blocks that run here as they stand. The examples' tests run the blocks of their pages; the others
+# need published weights or a running server.
 RUN = ("docs/results/README.md-1", "docs/tuning.md-1")
 
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from training.common.errors import exit_code
 from training.common.keras_import import import_keras
 
-# Each command is a module of training.commands; beside it what `python -m training` says of it.
+# Each command is a module of training.commands, with its line in `python -m training`.
 COMMANDS = {
     "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
     "train": "train one network on one data set",

@@ -1,8 +1,8 @@
-"""What a network costs, and what a trained one responds to: functions that return arrays.
+"""The cost of a network, and the responses of a trained one: functions that return arrays.
 
-They take plain and residual nets, folded and scanned ones, and what users build of them: a net
-behind layers of their own, inside another functional or `Sequential` model, with another
-classifier; on every backend. They see what `predict` sees: random layers are the identity.
+They take plain and residual nets, folded and scanned ones, on every backend. The net may stand
+behind a user's own layers, inside another functional or `Sequential` model, or before another
+classifier. Random layers are the identity, as in `predict`.
 """
 
 from keras_resnet.analysis.cost import multiply_adds, parameters

@@ -1,4 +1,4 @@
-"""What a network costs, read off the built model."""
+"""The parameters and multiply-adds of a built model."""
 
 from __future__ import annotations
 

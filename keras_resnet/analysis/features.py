@@ -1,4 +1,4 @@
-"""Which images a net takes for similar: their pooled features, and the nearest among them."""
+"""The pooled features of images, and the nearest among them."""
 
 from __future__ import annotations
 

@@ -63,14 +63,7 @@ def grad_cam(
 
     with graph.no_gradients():
         features, scores = map_and_scores(0.0)
-    if classes is None:
-        bias = keras.ops.convert_to_numpy(head.bias) if head.use_bias else 0.0
-        classes = (keras.ops.convert_to_numpy(scores) + bias).argmax(axis=1)
-    classes = np.asarray(classes)
-    if classes.shape != (len(x),) or not ((classes >= 0) & (classes < head.units)).all():
-        raise ValueError(
-            f"classes are {len(x)} whole numbers from 0 to {head.units - 1}; given {classes!r}."
-        )
+    classes = _best(head, scores) if classes is None else _checked(classes, len(x), head.units)
     chosen = keras.ops.one_hot(classes, head.units, dtype=scores.dtype)
     (gradients,) = graph.gradient(
         lambda added: keras.ops.sum(map_and_scores(added[0])[1] * chosen),
@@ -82,6 +75,22 @@ def grad_cam(
     maps = np.maximum(np.einsum("nhwc,nc->nhw", a, g.mean(axis=(1, 2))), 0)
     most = maps.max(axis=(1, 2), keepdims=True)
     return ClassActivation(np.divide(maps, most, out=np.zeros_like(maps), where=most > 0), classes)
+
+
+def _best(head: keras.layers.Dense, scores: Any) -> np.ndarray:
+    """The class of the highest score once the bias is added, (N,)."""
+    bias = keras.ops.convert_to_numpy(head.bias) if head.use_bias else 0.0
+    return (keras.ops.convert_to_numpy(scores) + bias).argmax(axis=1)
+
+
+def _checked(classes: Any, images: int, count: int) -> np.ndarray:
+    """The classes as an array, one of `count` for each of the images."""
+    found = np.asarray(classes)
+    if found.shape != (images,) or not ((found >= 0) & (found < count)).all():
+        raise ValueError(
+            f"classes are {images} whole numbers from 0 to {count - 1}; given {found!r}."
+        )
+    return found
 
 
 def _before_pooling(model: Any) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""How strong a gradient reaches each layer."""
+"""The norm of the loss's gradient at each layer."""
 
 from __future__ import annotations
 

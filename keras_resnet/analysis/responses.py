@@ -1,4 +1,4 @@
-"""How strongly each layer responds (Fig. 7 of the paper)."""
+"""The strength of each layer's response (Fig. 7 of the paper)."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ class Stacked:
 
 
 def _groups(variables: Sequence[Any]) -> list[list[int]]:
-    """Which variables, by their index, pass through the loop as one array.
+    """Groups the indices of the variables that pass through the loop as one array.
 
     TensorFlow's loop spends several operations per block on each array, more than the work on a
     vector. So vectors are joined: those that are trained, and the moving statistics.

@@ -1,4 +1,4 @@
-"""What `weights=` takes: listing, finding and loading published weights and weights files."""
+"""Listing, finding and loading the values of `weights=`: published weights and weights files."""
 
 from keras_resnet.weights.loading import find, fitting_version, load, read
 from keras_resnet.weights.published import (

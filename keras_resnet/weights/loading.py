@@ -45,7 +45,7 @@ def find(
     include_top: bool = True,
     classes: int | None = None,
 ) -> PublishedWeights | str | None:
-    """What `weights=` names for a network: published weights, a file's path, or `None`.
+    """The published weights, the file's path, or the `None` that `weights=` names for a network.
 
     Args:
         weights: `None`, the name of published weights, or a path, which may begin with `~`.
@@ -208,7 +208,7 @@ def _ending(path: str) -> str | None:
 
 
 def _same_arrays(architecture: Architecture, other: Architecture) -> bool:
-    """Whether two networks differ at most in where they stride and how they start."""
+    """Whether two networks differ at most in their version and in their first weights."""
     free = {"version": "v1", "zero_init_residual": False}
     return replace(architecture, **free) == replace(other, **free)  # type: ignore[arg-type]
 

@@ -81,7 +81,7 @@ def _old_keras_layer(name: str) -> str | None:
 
 
 def torch_prefix(names: Iterable[str]) -> str:
-    """What precedes the names of the one network of a state dict, such as `module.backbone.`.
+    """The prefix of the names of the one network in a state dict, such as `module.backbone.`.
 
     Raises:
         UnsuitableFileError: If the state dict holds no ResNet, or several.

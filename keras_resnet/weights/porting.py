@@ -112,7 +112,7 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 
 def version(model: keras.Model) -> str:
-    """Where the stages of a built model stride: `"v1"` or `"v1.5"`, read off its layers."""
+    """The version of a built model, `"v1"` or `"v1.5"`, by the strides of its layers."""
     second = [layer for layer in walk(model) if layer.name == V1_5_STRIDES_IN]
     return "v1.5" if second and second[0].strides == (2, 2) else "v1"
 

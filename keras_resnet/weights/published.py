@@ -80,7 +80,7 @@ TIMM_A1 = Origin(
     protocol=CropProtocol(224, shorter_side=235, interpolation="bicubic"),
 )
 CIFAR10 = Origin(
-    # Trained here; the file's .json beside it says how, on what and when.
+    # Trained by this project; the .json beside each file describes the training.
     url=None,
     data_set="cifar10",
     classes=10,
@@ -95,7 +95,7 @@ CIFAR10 = Origin(
 class PublishedWeights:
     """One published set of weights for one network."""
 
-    name: str  # what `weights=` takes
+    name: str  # a value of `weights=`
     network: str  # a key of architectures.ARCHITECTURES
     origin: Origin
     file: str

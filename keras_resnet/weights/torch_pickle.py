@@ -65,7 +65,7 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Pickle:
-    """What a pickle describes."""
+    """The value that a pickle describes, and its storages."""
 
     value: Any
     storages: dict[str, Storage]  # every one, by its key
@@ -184,7 +184,7 @@ def _key(value: Any) -> Any:
 
 
 def _result(function: Any, arguments: Any) -> Any:
-    """What a call would have returned, for the few functions that state dicts need."""
+    """The result of a call, for the few functions that state dicts need."""
     name = function.name if isinstance(function, Global) else type(function).__name__
     match arguments:
         case () if name in DICTS:

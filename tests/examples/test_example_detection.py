@@ -1,4 +1,4 @@
-"""KerasHub's detector and segmenter on our backbones; the three commands."""
+"""KerasHub's detector and segmenter on this package's backbones; the three commands."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def scenes() -> list[shapes.Scene]:
 
 
 def tiny(module):
-    row = module.NET
-    return replace(row, blocks=(1,) * len(row.blocks), filters=(8, 8, 16, 16)[: len(row.blocks)])
+    net, stages = module.NET, len(module.NET.blocks)
+    return replace(net, blocks=(1,) * stages, filters=(8, 8, 16, 16)[:stages])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "NET", tiny(module))
     monkeypatch.setattr(shape_tasks, "TRAINING_SCENES", 8)
     monkeypatch.setattr(shape_tasks, "TEST_SCENES", 5)
-    if name == "faster_rcnn":  # whose three models each are dear to compile
+    if name == "faster_rcnn":  # the three models of each net take long to compile
         monkeypatch.setattr(common, "twins", lambda residual: {"residual": residual})
     arguments = ["--steps", "1", "--size", "64", "--out", str(tmp_path / "out")]
     assert module.main(arguments) == 0

@@ -1,4 +1,4 @@
-"""What test_backends.py compares, computed in a process of its own: one per Keras backend.
+"""The numbers that test_backends.py compares, from a process of each Keras backend.
 
     KERAS_BACKEND=jax python run_on_backend.py DIRECTORY
 
@@ -27,7 +27,7 @@ NETS = {
     "cifar8-A": (cifar_architecture(8), (32, 32, 3)),
     "bottleneck-C": (BOTTLENECK, (33, 32, 3)),
 }
-LOOKED_INTO = "cifar8-A"  # one net: JAX compiles every operation of a gradient by itself
+ANALYSED = "cifar8-A"  # one net: JAX compiles every operation of a gradient by itself
 MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
@@ -52,7 +52,7 @@ def step(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
 
 
 def behind_random_layers(model: keras.Model) -> keras.Model:
-    """A model in which every look, as `predict`, sees what it sees in `model` itself."""
+    """A model that `predict` and every analysis see as `model` itself."""
     random = [
         keras.layers.RandomFlip(),
         keras.layers.RandomRotation(0.4),
@@ -61,7 +61,7 @@ def behind_random_layers(model: keras.Model) -> keras.Model:
     return keras.Sequential([keras.Input(model.input_shape[1:]), *random, model])
 
 
-def looks(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+def analyses(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "responses": analysis.layer_responses(model, images).stds,
         "gradients": analysis.gradient_norms(model, images, labels).norms,
@@ -71,7 +71,7 @@ def looks(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[st
 
 
 def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
-    """Predictions, a kernel and a loss, before and after a step; looks before it."""
+    """Predictions, a kernel and a loss, before and after a step; analyses before it."""
     file = directory / f"{name}.weights.h5"
     keras.utils.set_random_seed(0)
     model = build(name)
@@ -82,10 +82,10 @@ def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     before = model.predict_on_batch(images)
     kernel = model.get_layer("conv2_block1_1_conv")
     kernel_before = kernel.get_weights()[0]
-    seen = looks(behind_random_layers(model), images, labels) if name == LOOKED_INTO else {}
+    found = analyses(behind_random_layers(model), images, labels) if name == ANALYSED else {}
     loss = step(model, images, labels)
     return {
-        **seen,
+        **found,
         "before": before,
         "loss": loss,
         "after": model.predict_on_batch(images),
@@ -107,9 +107,9 @@ def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
         images, labels = batch(name)
         images = images.transpose(0, 3, 1, 2)
         numbers["before"] = model.predict_on_batch(images)
-        if name == LOOKED_INTO:
-            looked = analysis.grad_cam(model, images, labels, "conv2_block1_out")
-            numbers["activation"] = looked.maps
+        if name == ANALYSED:
+            found = analysis.grad_cam(model, images, labels, "conv2_block1_out")
+            numbers["activation"] = found.maps
     return numbers
 
 

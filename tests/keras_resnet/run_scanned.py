@@ -1,9 +1,9 @@
-"""What test_scanned.py compares, computed in a process of its own: one per Keras backend.
+"""The numbers that test_scanned_blocks.py compares, from a process of each Keras backend.
 
     KERAS_BACKEND=jax python run_scanned.py CASE ...
 
-Every case is one tiny net, plain and scanned, through two training steps. Prints as JSON, for
-every case and every array, how far the two are apart.
+Every case is one tiny net, plain and scanned, through two training steps. Prints as JSON the
+difference between the two, for every case and every array.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def numbers(model: keras.Model, case: Case) -> dict[str, np.ndarray]:
 
 
 def compare(case: Case) -> dict[str, dict[str, float]]:
-    """By array: the largest difference, the largest number, and how far it moved from the start."""
+    """For each array: the largest difference, number, and move from the start."""
     plain, scanned = pair(case)
     initial = arrays_of(plain)
     expected, actual = numbers(plain, case), numbers(scanned, case)

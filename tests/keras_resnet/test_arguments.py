@@ -32,14 +32,10 @@ def resnet50(**arguments) -> keras.Model:
 
 REFUSED = [
     (keras_resnet.CifarResNet, {"depth": 21, "weights": None}, ("6n+2", "21", "20")),
-    (keras_resnet.CifarPlain, {"depth": 2, "weights": None}, ("6n+2", "2", "8")),
     (keras_resnet.ResNet, {"architecture": "resnet50"}, ("Architecture", "'resnet50'")),
     (tiny, {"shortcut": "D"}, ("'D'", "'A'", "'B'", "'C'")),
-    (tiny, {"shortcut": "a"}, ("'a'", "'A'")),
-    (tiny, {"version": "v2"}, ("'v2'", "'v1'", "'v1.5'")),
     (tiny, {"version": "v1.5"}, ("v1.5", "basic", "bottleneck", "tiny")),
     (plain, {"shortcut": "A"}, ("plain8", "shortcut", "'A'")),
-    (plain, {"zero_init_residual": True}, ("zero_init_residual", "plain")),
     (tiny, {"pooling": "sum"}, ("'sum'", "None", "'avg'", "'max'")),
     (tiny, {"classes": 0}, ("classes", "0", "at least 1")),
     (tiny, {"classes": -3}, ("classes", "-3")),
@@ -187,15 +183,6 @@ def test_an_activation_of_ones_own_is_applied():
         keras_resnet.ResNet20(weights="cifar10", classifier_activation="sigmoid")
 
 
-def test_activation_of_the_top():
-    model, x = tiny(classifier_activation=None), np.ones((1, 8, 8, 3), "float32")
-    twin = tiny(classifier_activation="softmax")
-    twin.set_weights(model.get_weights())
-    logits = model.predict_on_batch(x)
-    softmax = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(twin.predict_on_batch(x), softmax, rtol=1e-5)
-
-
 ALLOWED = {
     "stem": st.sampled_from(["cifar", "imagenet"]),
     "block": st.sampled_from(["basic", "bottleneck"]),
@@ -234,7 +221,7 @@ WRONG = st.sampled_from(
 
 
 def faults(stem, block, stages, shortcut, stem_filters, options) -> list[str]:
-    """What is wrong with the arguments, in words that the message must have one of."""
+    """The faults of the arguments, in words; the message must have one of them."""
     version, input_shape = options["version"], options["input_shape"]
     stride = {"cifar": 1, "imagenet": 4}.get(stem, 1) * 2 ** max(len(stages) - 1, 0)
     widths = [stem_filters or (16 if stem == "cifar" else 64)]

@@ -130,12 +130,6 @@ def test_pyramid_levels_of_a_dilated_net_go_by_stride():
     assert backbone(tiny(), output_stride=8).levels == {"P2": "C2", "P3": "C5"}
 
 
-@pytest.mark.parametrize("output_stride", [0, 12, 64])
-def test_other_output_strides_are_refused(output_stride):
-    with pytest.raises(ValueError, match=rf"4, 8, 16, 32.*given {output_stride}"):
-        backbone(tiny(), output_stride=output_stride)
-
-
 # ---- freezing
 
 
@@ -194,7 +188,7 @@ def test_other_numbers_of_stages_are_refused(stages):
         backbone(tiny(), frozen_stages=stages)
 
 
-def test_a_model_without_our_layers_cannot_be_frozen():
+def test_a_model_without_this_package_s_layers_cannot_be_frozen():
     with pytest.raises(ValueError, match="no layers of a network"):
         freeze(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
 
@@ -217,8 +211,7 @@ def test_weights_go_from_classifier_to_backbone_and_back(tmp_path, output_stride
     again = keras_resnet.ResNet(
         tiny(), include_top=False, weights=tmp_path / "back.weights.h5", input_shape=(64, 64, 3)
     )
-    for ours, theirs in zip(again.weights, net.weights, strict=True):
-        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
+    np.testing.assert_equal(again.get_weights(), net.get_weights())
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from run_on_backend import LOOKED_INTO, NETS
+from other_backends import run_quickly_compiled
+from run_on_backend import ANALYSED, NETS
 
 SCRIPT = Path(__file__).with_name("run_on_backend.py")
-CHECKOUT = Path(__file__).parents[2]
 BACKENDS = ("tensorflow", "jax", "torch")
 NUMBERS = ("before", "loss", "after", "kernel", "moving_variance")
-LOOKS = ("responses", "gradients", "activation", "features")
+ANALYSES = ("responses", "gradients", "activation", "features")
 # Relative precision 2^-11 and 2^-8; probabilities after eight layers, and a loss of about 2.
 MIXED_TOLERANCE = {"mixed_float16": 0.003, "mixed_bfloat16": 0.03}
 
 
 def run(backend: str, directory: Path) -> dict[str, np.ndarray]:
-    """What run_on_backend.py gives on `backend`."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "PYTHONPATH": str(CHECKOUT),
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
-    }
-    command = [sys.executable, str(SCRIPT), str(directory)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    """The numbers of run_on_backend.py on `backend`."""
+    run_quickly_compiled(backend, SCRIPT, directory)
     with np.load(directory / f"{backend}.npz") as file:
         return dict(file)
 
@@ -62,7 +48,7 @@ def numbers(backend, directory, reference):
 @pytest.mark.parametrize("backend", ["jax", "torch"], indirect=True, scope="module")
 @pytest.mark.parametrize("net", NETS)
 def test_predictions_and_a_training_step_agree_with_tensorflow(numbers, net, reference):
-    for number in NUMBERS + (LOOKS if net == LOOKED_INTO else ()):
+    for number in NUMBERS + (ANALYSES if net == ANALYSED else ()):
         key = f"{net}/float32/{number}"
         np.testing.assert_allclose(numbers[key], reference[key], rtol=1e-4, atol=1e-4, err_msg=key)
 
@@ -80,7 +66,7 @@ def test_channels_first_gives_the_same_numbers(numbers, net, backend):
     assert (channels, height, width) == {"cifar8-A": (32, 16, 16), "bottleneck-C": (24, 5, 4)}[net]
     if backend == "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
         return
-    for number in ("before", "activation") if net == LOOKED_INTO else ("before",):
+    for number in ("before", "activation") if net == ANALYSED else ("before",):
         first, last = numbers[f"{net}/channels_first/{number}"], numbers[f"{net}/float32/{number}"]
         np.testing.assert_allclose(first, last, atol=1e-5, err_msg=number)
 

@@ -1,4 +1,4 @@
-"""What importing brings in, and what the public names say of themselves."""
+"""The modules that importing loads, and the signatures and docstrings of the public names."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_basic_and_plain_nets_follow_the_scheme(name):
 
 @pytest.mark.parametrize("size", [8, 9])
 def test_a_strided_3x3_samples_the_pixels_of_the_shortcut(size):
-    """A kernel that only looks at its centre gives x[::2, ::2]; so do the shortcuts A and B."""
+    """A kernel with nothing but a centre gives x[::2, ::2]; so do the shortcuts A and B."""
     x = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
     images = keras.Input(x.shape[1:])
     outputs = {

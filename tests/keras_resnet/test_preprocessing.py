@@ -1,4 +1,4 @@
-"""Preprocessing: keras.applications' and torchvision's arithmetic, everywhere the same."""
+"""Preprocessing is keras.applications' and torchvision's arithmetic on every path."""
 
 from __future__ import annotations
 

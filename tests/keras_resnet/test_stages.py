@@ -12,7 +12,7 @@ from keras_resnet.stages import Block, Convolution, Shortcut, stages
 
 
 def kinds(blocks: tuple[Block, ...]) -> list[str]:
-    """What the shortcut of each block is."""
+    """The kind of each block's shortcut."""
     found = []
     for block in blocks:
         path = block.shortcut

@@ -25,7 +25,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Call:
-    """What pickles as the call of a function, or with `new` as that of a class's `__new__`."""
+    """An object that pickles as the call of a function or, with `new`, of a class's `__new__`."""
 
     function: Named
     arguments: tuple[Any, ...] = ()

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 
 CHECKOUT = Path(__file__).parents[2]
 
-# Two devices, which a machine without GPUs can have too; then the command line as it is.
+# Two devices, which a machine without GPUs can have too, and the unchanged command line.
 TWO_DEVICES = """
 import sys, tensorflow as tf
 from training.cli import main
@@ -52,10 +53,13 @@ def start(
 
 
 def run(
-    arguments: Sequence[str], cluster: tuple[Sequence[int], int] | None = None
+    arguments: Sequence[str],
+    cluster: tuple[Sequence[int], int] | None = None,
+    **variables: str,
 ) -> subprocess.Popen:
-    """Python with these arguments, as a worker of the cluster if one is given."""
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """Starts Python with these arguments and environment variables, as a worker of the cluster."""
+    given = {"PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+    environment = {**os.environ, **given}
     environment.pop("TF_CONFIG", None)
     if cluster is not None:
         ports, index = cluster
@@ -74,11 +78,20 @@ def run(
     )
 
 
-def finish(process: subprocess.Popen, seconds: float = 240) -> str:
-    """What it printed, once it has ended well."""
+def finish(process: subprocess.Popen, seconds: float = 300) -> str:
+    """Waits until the process has ended well; returns what it printed."""
     output, _ = process.communicate(timeout=seconds)
     assert process.returncode == 0, output
     return output
+
+
+def wait_for_checkpoints(process: subprocess.Popen, workdir: Path, number: int = 1) -> None:
+    """Waits until a run that goes on has written so many checkpoints."""
+    deadline = time.monotonic() + 240
+    while len(list((workdir / "checkpoints").glob("step-*.npz"))) < number:
+        assert time.monotonic() < deadline, "no checkpoint within four minutes"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
 
 
 def free_ports(number: int) -> list[int]:

@@ -1,11 +1,10 @@
-"""A process that test_jax_torch_backend.py starts: Keras on another backend, on a machine without
-TensorFlow and what comes with it.
+"""A process of test_jax_torch_backend.py: Keras on another backend, without TensorFlow.
 
     KERAS_BACKEND=jax python run_arrays.py 5 train --network ...
     KERAS_BACKEND=jax python run_arrays.py 1,3 compare DATA_DIR DIRECTORY
 
-The number is that of the steps in one call. `compare` reads its first weights from DIRECTORY and
-writes the trained ones there.
+The first argument is the number of steps in one call. `compare` reads its first weights from
+DIRECTORY and writes the trained ones there.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ ABSENT = ("tensorflow", "tensorflow_datasets", "keras_tuner", "tensorboard", "sk
 
 
 class Finder(PathFinder):
-    """Finds no package that is not to be installed."""
+    """Finds no package of `ABSENT`."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -31,12 +30,12 @@ CHANGES = ("iterations=7", "batch_size=16", "drops=[0.3, 0.6]", "weight_decay=0.
 
 
 def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
-    """Writes the losses and the weights after some steps on this backend's backend."""
+    """Writes the losses and the weights after some steps on this backend."""
     import numpy as np
 
     from training.config import recipes
     from training.config.jobs import Job
-    from training.data import datasets, pixel_mean
+    from training.data import datasets
     from training.trainer.backends.jax_torch_backend import JaxTorchBackend
     from training.trainer.callbacks.step_counter import StepCounter
     from training.trainer.learning_rate import Controller
@@ -47,19 +46,19 @@ def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
     dataset = datasets.load("digits", data_dir)
     backend = JaxTorchBackend(steps_per_call=steps_per_call)
-    model = compiled(Run(job, job, dataset, backend))
+    run = Run(job, job, dataset, backend)
+    model = compiled(run)
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
     counter = StepCounter(STEPS, epoch_steps=5)
     rate = backend.rate(counter, Controller(recipe, STEPS))
-    mean = pixel_mean.pixel_mean(dataset.train)
     losses = []
     for steps in (5, 2):
-        batches, at_once = backend.training_input(model, dataset.train, job, mean, 8, rate)
+        batches, at_once = backend.training_input(model, run.images(dataset.train), job, rate)
         history = model.fit(
             batches,
             steps_per_epoch=-(-steps // at_once),
-            validation_data=backend.evaluation_input(dataset.test, 217, 8, mean),
+            validation_data=backend.evaluation_input(run.images(dataset.test), 217),
             callbacks=[counter, rate],
             shuffle=False,
             verbose=0,

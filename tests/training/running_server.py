@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from dataclasses import dataclass
 
 import grpc
@@ -51,13 +50,7 @@ class Running:
 
 
 def expected(images, seed):
-    """What the Keras model says of files, decoded and resized without a server."""
+    """The Keras model's probabilities for files, decoded and resized without a server."""
     model = served.tiny(seed)
     decode = ImageInput(model.resizing, channels=3, max_pixels=10**6).decode
     return model.model(decode(tf.constant(images)), training=False).numpy()
-
-
-def free_ports():
-    """Two ports that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-        return a.getsockname()[1], b.getsockname()[1]

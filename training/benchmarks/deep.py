@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from training.benchmarks.report import Comparison, Goal
-from training.benchmarks.timing import CHECKOUT, Contender
+from training.benchmarks.timing import Contender
+from training.common.child_processes import CHECKOUT
 from training.common.errors import UsageError
 from training.common.numeric import positive
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from training.benchmarks.report import Comparison, Goal
-from training.benchmarks.timing import CHECKOUT, Contender
+from training.benchmarks.timing import Contender
+from training.common.child_processes import CHECKOUT
 
 LIMIT = 0.2  # seconds
 

@@ -19,10 +19,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
-CHECKOUT = Path(__file__).parents[2]
+from training.common.child_processes import CHECKOUT
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from training.data import array_files
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dataset", choices=array_files.NAMES, default="cifar10", help="what is written"
+        "--dataset", choices=array_files.NAMES, default="cifar10", help="the data set to write"
     )
     shared.add_data_dir(parser)
     parser.add_argument(

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> None:
     from training.common import tables
     from training.export.saved_model import export
     from training.models import trained_model
-    from training.paper.demo import compare, draw, spread
+    from training.paper.demo import compare, draw
+    from training.paper.results import spread
 
     comparison = compare(options.depths, options.seeds, "digits", recipe, options.workdir)
 
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
             ("test", comparison.test_errors),
             ("training, last epoch", comparison.training_errors),
         ):
-            cells = [spread(errors(family, depth)) for depth in options.depths]
+            cells = [spread(errors(family, depth), digits=1) for depth in options.depths]
             rows.append((f"{title}, {kind}", *cells))
     headings = ("net", *(f"{depth} layers" for depth in options.depths))
     tables.show(headings, rows, title="Handwritten digits: error in %")

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def installed_backends() -> dict[str, Any]:
-    """What each installed backend computes on, found in processes side by side.
+    """Returns the devices of each installed backend, found in processes side by side.
 
     Returns:
         `{"nvidia": [names], "backends": {name: {"version", "devices", "gpu", "error"}}}`.

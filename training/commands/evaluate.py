@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_split(parser)
     parser.add_argument(
-        "--part", choices=PARTS, default="test", help="which of the data set's images are seen"
+        "--part", choices=PARTS, default="test", help="the part of the data set to test on"
     )
     parser.add_argument(
         "--protocol",

@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_dataset(
         parser,
         default="digits",
-        help="its test images are seen; of imagenet2012 its validation images",
+        help="the images; the test images of imagenet2012 are its validation images",
     )
     shared.add_split(parser)
     counts = ", ".join(f"{subject} {count}" for subject, count in IMAGES.items())
     parser.add_argument(
-        "--images", type=numeric.positive, help=f"test images seen (default: {counts})"
+        "--images", type=numeric.positive, help=f"number of test images (default: {counts})"
     )
     parser.add_argument(
         "--photographs",

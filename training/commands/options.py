@@ -125,7 +125,7 @@ def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
 
 
 def add_input_options(group: Parser) -> None:
-    """What a model file may not say by itself: preprocessing, image size, class names."""
+    """Adds facts that a model file may lack: preprocessing, image size, class names."""
     add_preprocessing(group)
     group.add_argument(
         "--image-size",

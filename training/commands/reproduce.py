@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         type=Path,
         default=Path("runs/reproduce"),
-        help="a directory for each run; the same command continues what is there",
+        help="a directory for each run; the same command continues the runs",
     )
     parser.add_argument(
         "--adopt",
@@ -74,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-train", action="store_true", help="show what the finished runs give, train nothing"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what is there and what would be trained"
+        "--dry-run",
+        action="store_true",
+        help="list the finished and the missing runs, and train nothing",
     )
 
 

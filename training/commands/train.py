@@ -137,7 +137,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _job(options: argparse.Namespace) -> Job:
-    """What the options ask for: over the fields of a job.json, which are over the defaults."""
+    """Returns the job of the options, which override a job.json, which overrides the defaults."""
     from training.config import jobs
 
     given = {name: getattr(options, name) for name in JOB_FIELDS}

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.commands import options as shared
 from training.common import numeric
 from training.common.errors import arguments
 from training.config import recipes
+
+if TYPE_CHECKING:
+    from keras_resnet.search_space import Field
+    from training.tuning.records import Record
 
 KINDS = ("random", "hyperband", "bayesian", "grid")
 
@@ -17,7 +23,7 @@ KINDS = ("random", "hyperband", "bayesian", "grid")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="resnet20", help="where the search begins")
     shared.add_dataset(
-        parser, default="digits", help="what is trained on; its test images are never seen"
+        parser, default="digits", help="the training data; its test images are not used"
     )
     parser.add_argument(
         "--workdir",
@@ -25,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="directory of this search; the same command continues it "
         "(default: runs/tune-<network>-<dataset>)",
     )
+    _add_space(parser.add_argument_group("search space"))
+    _add_search(parser.add_argument_group("search"))
+    _add_trial(parser.add_argument_group("each trial"))
 
-    space = parser.add_argument_group("search space")
+
+def _add_space(space: argparse._ArgumentGroup) -> None:
     space.add_argument(
         "--fix",
         action="append",
@@ -45,25 +55,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     space.add_argument("--space", action="store_true", help="print the search space and end")
 
-    tuner = parser.add_argument_group("search")
-    tuner.add_argument("--tuner", choices=KINDS, default="random", help="the kind of search")
-    tuner.add_argument(
+
+def _add_search(search: argparse._ArgumentGroup) -> None:
+    search.add_argument("--tuner", choices=KINDS, default="random", help="the kind of search")
+    search.add_argument(
         "--trials",
         type=numeric.positive,
         help="trials at most (default: 20; all of a grid; hyperband's follow from --epochs)",
     )
-    tuner.add_argument(
+    search.add_argument(
         "--factor",
         type=numeric.positive,
         default=3,
         help="hyperband: one trial of so many continues",
     )
-    tuner.add_argument("--seed", type=numeric.seed, default=0, help="seed of the tuner's draws")
-    tuner.add_argument(
+    search.add_argument("--seed", type=numeric.seed, default=0, help="seed of the tuner's draws")
+    search.add_argument(
         "--keep", type=numeric.positive, default=3, help="best runs that keep their checkpoints"
     )
 
-    trial = parser.add_argument_group("each trial")
+
+def _add_trial(trial: argparse._ArgumentGroup) -> None:
     length = trial.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
@@ -81,14 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end a trial after so many epochs without a lower validation error; 0: never",
     )
     shared.add_recipe(
-        trial, f"what is not searched: {shared.RECIPES} (default: by network and data set)"
+        trial, f"the fields outside the search: {shared.RECIPES} (default: by network and data set)"
     )
     shared.add_execution(trial, strategies=("auto", "one", "mirrored"), checkpoint_steps=100)
 
 
 def run(options: argparse.Namespace) -> None:
     from keras_resnet import search_space
-    from training.common import tables
     from training.config.jobs import Job
     from training.tuning import space
 
@@ -96,15 +107,13 @@ def run(options: argparse.Namespace) -> None:
         fields = space.narrowed(search_space.fields(options.network), options.fix, options.ranges)
         job = Job(options.network, options.dataset, _recipe(options), data_dir=options.data_dir)
     if options.space:
-        rows = [(field.name, str(field), field.meaning) for field in fields]
-        headings = ("field", "values", "meaning")
-        tables.show(headings, rows, title="The search space", words=("values", "meaning"))
+        _show(fields)
         return
 
     import tensorflow as tf
 
-    tf.config.set_visible_devices([], "GPU")  # the trials', each in its process
-    from training.tuning import comparison, records, report, search, search_figure
+    tf.config.set_visible_devices([], "GPU")  # each trial takes them in its process
+    from training.tuning import records, search
     from training.tuning.search_progress import SearchProgress
 
     directory = options.workdir or Path("runs", f"tune-{options.network}-{options.dataset}")
@@ -131,8 +140,25 @@ def run(options: argparse.Namespace) -> None:
                 "KERASTUNER_TUNER_ID: the search waits for it, and its trial continues."
             )
         ended = search.search(plan, directory, progress)
-    if search.is_worker():
-        return  # the chief reports
+    if not search.is_worker():
+        _report(ended, directory, options)
+
+
+def _show(fields: Sequence[Field]) -> None:
+    from training.common import tables
+
+    rows = [(field.name, str(field), field.meaning) for field in fields]
+    headings = ("field", "values", "meaning")
+    tables.show(headings, rows, title="The search space", words=("values", "meaning"))
+
+
+def _report(ended: Sequence[Record], directory: Path, options: argparse.Namespace) -> None:
+    """Writes and prints the results of a search.
+
+    Raises:
+        ValueError: If no trial completed.
+    """
+    from training.tuning import comparison, records, report, search_figure
 
     groups = comparison.compare(ended, options.network)
     report.write_trials(ended, directory)
@@ -160,7 +186,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _recipe(options: argparse.Namespace) -> recipes.Recipe:
-    """The recipe of every trial, before the search's values."""
+    """Returns the recipe of every trial, before the search's values."""
     recipe = recipes.load(options.recipe or recipes.default(options.network, options.dataset))
     length = {"epochs": options.epochs, "iterations": None}
     if options.iterations is not None:

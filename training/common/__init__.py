@@ -1,1 +1,1 @@
-"""What every room uses: errors, whole files, this machine, figures, progress bars."""
+"""Errors, whole files, this machine, figures and progress bars, for every package of `training`."""

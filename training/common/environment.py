@@ -1,4 +1,4 @@
-"""What TensorFlow reads from the environment when it is imported."""
+"""Environment variables that TensorFlow reads when it is imported."""
 
 from __future__ import annotations
 

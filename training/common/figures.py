@@ -24,7 +24,7 @@ Colour = tuple[float, float, float, float]
 
 PIXELS_PER_INCH = 120
 MARKED = 30  # runs of fewer epochs have a marker for each
-GREY = "#6b7280"  # for what is no network: the paper's numbers, the best so far
+GREY = "#6b7280"  # for lines that are no network: the paper's numbers, the best so far
 LINES: Mapping[str, Mapping[str, Any]] = {
     "training": {"linestyle": "--", "linewidth": 0.9},
     "validation": {"linestyle": "-."},

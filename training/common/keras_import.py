@@ -1,4 +1,4 @@
-"""Imports Keras and its backend quietly, and says so where a GPU is not used."""
+"""Imports Keras and its backend quietly, and warns of a GPU that is not used."""
 
 from __future__ import annotations
 

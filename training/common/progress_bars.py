@@ -53,7 +53,7 @@ class ProgressBar:
     def advance(
         self, amount: int = 1, *, title: str | None = None, note: str | None = None
     ) -> None:
-        """Adds to what is done; may change the title and the note."""
+        """Advances the bar; may change the title and the note."""
         self._change(title, note)
         self.progress.advance(self.task, amount)
 

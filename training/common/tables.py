@@ -1,4 +1,4 @@
-"""Tables for people: a number is never cut, whatever the width of the terminal."""
+"""Tables for people: no terminal is so narrow that a number is cut."""
 
 from __future__ import annotations
 

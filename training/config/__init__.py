@@ -1,1 +1,1 @@
-"""What is trained, as data: recipes and jobs."""
+"""Recipes and jobs: trainings as data."""

@@ -1,4 +1,4 @@
-"""The data sets that commands take by name, and what is known of each before it is read.
+"""The data sets that commands take by name, and facts about each before it is read.
 
 `training.data.datasets` has the loader of each.
 """
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What commands, recipes and the paper's experiments must know of a data set."""
+    """Facts about a data set for commands, recipes and the paper's experiments."""
 
     photographs: bool  # of any size, decoded as they are read; else arrays of one size
     recipe: str  # the default one, a key of `training.config.recipes.RECIPES`

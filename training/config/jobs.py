@@ -1,4 +1,4 @@
-"""What is trained on what, as data: a run's `job.json`. No TensorFlow here."""
+"""The network, the data and the recipe of a run: its `job.json`. No TensorFlow here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATHS = ("data_dir", "split")  # fields that say where the data lie, not what th
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on what; with the recipe and the seed it determines the outcome."""
+    """Everything that determines the outcome of a run."""
 
     network: str
     dataset: str

@@ -19,7 +19,7 @@ FREEZABLE = ("conv1", "conv2", "conv3", "conv4", "conv5", "batch_norm")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. The defaults are the paper's for CIFAR-10, section 4.2."""
+    """The fields of a training. The defaults are the paper's for CIFAR-10, section 4.2."""
 
     # How long: one of the two, and setting one by name clears the other. Neither: as long as the
     # number of training images asks for; see `sized`.

@@ -64,9 +64,9 @@ _IMAGENET_MODERN = Recipe(
     cutmix=1.0,
     ema=0.9999,
 )
-# Few images: as many epochs as `sized` says. SGD with Nesterov's momentum of 0.9 and a cosine is
-# what Kornblith et al. 2019 (arXiv 1805.08974, appendix A) fine-tune by; the rates are found by
-# trial. Crops are of at least a quarter of the area, so that the object mostly stays in the image.
+# Few images: as many epochs as `sized` says. Kornblith et al. 2019 (arXiv 1805.08974, appendix A)
+# fine-tune by SGD with Nesterov's momentum of 0.9 and a cosine; the rates are found by trial. Crops
+# are of at least a quarter of the area, so that the object mostly stays in the image.
 _FINETUNE = Recipe(
     iterations=None,
     batch_size=32,
@@ -183,7 +183,7 @@ def load(name_or_file: str) -> Recipe:
 
 
 def read(file: str) -> dict[str, Any]:
-    """What a recipe file holds.
+    """Returns the fields of a recipe file.
 
     Raises:
         ValueError: If it is no file, or no JSON object.

@@ -1,1 +1,1 @@
-"""What it is trained on: data sets, their splits, readers, augmentation and batches."""
+"""Data sets, their splits, readers, augmentation and batches."""

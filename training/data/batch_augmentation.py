@@ -1,4 +1,4 @@
-"""What is done to a whole batch of images on its device, by drawn numbers. On any Keras backend."""
+"""The augmentation of a whole batch of images on its device, by drawn numbers, on any backend."""
 
 from __future__ import annotations
 

@@ -49,14 +49,7 @@ def train_batches(
     draws.check(split)
     if first_step < 0:
         raise ValueError(f"Steps count from 0; given first_step={first_step}.")
-    spans = share.spans(draws.batch_size, draws.batch_size)
-
-    def own(step: int) -> BatchDraw:
-        return BatchDraw(*(numbers[spans[0, 0] : spans[-1, 1]] for numbers in draws.batch(step)))
-
-    drawn = drawn_datasets.of_steps(own, first_step)
-    if len(spans) > 1:
-        drawn = drawn.rebatch(spans[0, 1] - spans[0, 0], drop_remainder=True)
+    drawn = _drawn(draws, share, first_step)
     if isinstance(split, ArraySplit):
         images, labels = _tensors(split)
         stream = drawn.map(
@@ -76,6 +69,19 @@ def train_batches(
             lambda batch, draw: augmented(batch[0], batch[1], draw, draws), tf.data.AUTOTUNE
         )
     return _prefetched(_endless(stream))
+
+
+def _drawn(draws: Draws, share: Share, first_step: int) -> tf.data.Dataset:
+    """Yields the draws of this process's share of every batch."""
+    spans = share.spans(draws.batch_size, draws.batch_size)
+
+    def own(step: int) -> BatchDraw:
+        return BatchDraw(*(numbers[spans[0, 0] : spans[-1, 1]] for numbers in draws.batch(step)))
+
+    drawn = drawn_datasets.of_steps(own, first_step)
+    return (
+        drawn.rebatch(spans[0, 1] - spans[0, 0], drop_remainder=True) if len(spans) > 1 else drawn
+    )
 
 
 def decoded_batches(
@@ -182,7 +188,7 @@ def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     # tf.data's tuner sleeps 10 ms, 20 ms, ... 60 s, and a `fit` or `evaluate` that has ended waits
-    # for it to wake. Without it, AUTOTUNE is a thread for every core, which is what is wanted.
+    # for it to wake. Without it, AUTOTUNE is a thread for every core, as it should be.
     options.autotune.enabled = False
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 

@@ -1,6 +1,6 @@
 """The data sets by name: digits, CIFAR-10, ImageNet 2012, or a folder of class folders.
 
-`training.config.catalogue` says what is known of each before it is read. No TensorFlow here, unless
+`training.config.catalogue` has facts about each before it is read. No TensorFlow here, unless
 the data lie as TensorFlow Datasets prepares them.
 """
 
@@ -105,7 +105,7 @@ def hold_out(dataset: Dataset, held_out: int, seed: int = 0) -> Dataset:
 def _drawn_per_class(
     split: FileSplit, classes: int, held_out: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Which images validate: bool (N,), by largest remainders of each class's proportion."""
+    """The validation images: bool (N,), by largest remainders of each class's proportion."""
     counts = np.bincount(split.labels, minlength=classes)
     available = np.maximum(counts - 1, 0)
     if held_out > available.sum():

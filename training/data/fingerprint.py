@@ -1,4 +1,4 @@
-"""What a run was trained on in few characters, to be recorded and compared with what is there."""
+"""A run's data in few characters, to be recorded and compared with the data that are there."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def of_split(split: Split, root: Path | None = None) -> str:
 
 
 def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """What differs between two fingerprints of `of`, in words; empty if nothing does.
+    """The differences between two fingerprints of `of`, in words; empty if there are none.
 
     Args:
         recorded: Of the data that a run was trained on.

@@ -96,7 +96,7 @@ def decode_jpeg_box(
 
 
 def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = False) -> tf.Tensor:
-    """As `decode`, of any format but JPEG."""
+    """Decodes any format but JPEG, as `decode` does."""
     if exported or tf.executing_eagerly():
         image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
         return tf.ensure_shape(image, (None, None, channels))

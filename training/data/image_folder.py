@@ -87,7 +87,7 @@ def _check(dataset: Dataset, root: Path) -> None:
 
 
 def _report(dataset: Dataset, root: Path) -> None:
-    """Logs what is left out, and classes that no test image can measure."""
+    """Logs the files that are left out, and the classes without test images."""
     if dataset.left_out:
         total = sum(left_out.files for left_out in dataset.left_out)
         each = listed([str(left_out) for left_out in dataset.left_out], "; ")
@@ -102,7 +102,7 @@ def _report(dataset: Dataset, root: Path) -> None:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Those of train, validation and test, by role, if `root` has them and not classes itself.
+    """The folders of train, validation and test, by role; empty if `root` has classes itself.
 
     Raises:
         ValueError: If it is not clear what the folders in `root` are.
@@ -240,7 +240,7 @@ def _classless_folders(
     """The empty ones of the class folders in `folder`.
 
     Raises:
-        ValueError: If one has files of which none is an image: its class would disappear.
+        ValueError: If one has files but no image: its class would disappear.
     """
     empty: LeftOuts = ()
     for path in _folders(folder):

@@ -1,4 +1,4 @@
-"""How long training steps wait for their batches."""
+"""The time that training steps wait for their batches."""
 
 from __future__ import annotations
 

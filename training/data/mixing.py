@@ -21,7 +21,7 @@ class MixDraw(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixing:
-    """How much training images are mixed; with both, each has half of the steps.
+    """The strength of mixup and cutmix; with both, each has half of the steps.
 
     Args:
         mixup: Parameter alpha of the Beta distribution of the images' shares; 0: none.

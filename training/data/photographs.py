@@ -19,7 +19,7 @@ from training.data.draws import Draws, PhotographDraw
 from training.data.shares import WHOLE, Share
 from training.data.splits import FileSplit, RecordSplit
 
-# Record files are read in sequence. TFDS has shuffled what is in them once; every epoch shuffles
+# Record files are read in sequence. TFDS has shuffled their records once; every epoch shuffles
 # the files, reads some at a time and shuffles blocks of examples (some 0.1 MB each).
 PARALLEL_FILES = 16
 SHUFFLE_BLOCK = 2048

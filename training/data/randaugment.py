@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
-FILL = 128.0  # of what a moved picture leaves free
+FILL = 128.0  # of the pixels that a moved picture leaves free
 
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of (image, signed strength in [-1, 1])
 

@@ -1,4 +1,4 @@
-"""How an image of any size becomes the square that a network takes."""
+"""The resizing of an image of any size to the square that a network takes."""
 
 from __future__ import annotations
 

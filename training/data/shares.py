@@ -1,4 +1,4 @@
-"""Which images a process reads, where several processes train together."""
+"""A process's share of the images, where several processes train together."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set's splits and what is known about its images."""
+    """A data set's splits and facts about its images."""
 
     name: str
     class_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which class is taken for which: the confusion matrix as a picture, and its largest entries."""
+"""The confusion matrix as a picture, and its largest entries."""
 
 from __future__ import annotations
 

@@ -63,11 +63,11 @@ def check_protocol(name: str, dataset: Dataset) -> None:
     Raises:
         ValueError: If the protocol is unknown, or for the other kind.
     """
-    row = protocols.get(name)
-    if row.photographs != (dataset.image_shape is None):
-        fitting = [one.name for one in PROTOCOLS.values() if one.photographs != row.photographs]
+    photographs = dataset.image_shape is None
+    if protocols.get(name).photographs != photographs:
+        fitting = [one.name for one in PROTOCOLS.values() if one.photographs == photographs]
         raise ValueError(
-            f"The protocol {name} is for {'photographs' if row.photographs else 'small images'}; "
+            f"The protocol {name} is for {'small images' if photographs else 'photographs'}; "
             f"{dataset.name} takes {', '.join(fitting)}."
         )
 
@@ -142,24 +142,26 @@ def probabilities(
     Yields:
         Mean probabilities float64 (N, classes), and labels (N,).
     """
-    row = protocols.get(protocol)
-    _check(models, dataset, row, batch_size)
+    chosen = protocols.get(protocol)
+    _check(models, dataset, chosen, batch_size)
     size = models[0].input_shape[1]
-    if row.fully_convolutional:
+    if chosen.fully_convolutional:
         models = [fully_convolutional(model) for model in models]
         for model in models:
             model.compile(jit_compile=False)  # a program for every size of photograph is too many
-    for views, labels in _batches(dataset, row, size, batch_size):
+    for views, labels in _batches(dataset, chosen, size, batch_size):
         yield np.mean([_scores(model, views) for model in models], axis=0), labels
 
 
-def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch_size: int) -> None:
+def _check(
+    models: Sequence[keras.Model], dataset: Dataset, protocol: Protocol, batch_size: int
+) -> None:
     if not models or batch_size < 1 or dataset.test.examples < 1:
         raise ValueError(
             "An evaluation needs a model, an image, and batches of at least one; given "
             f"{len(models)} models, {dataset.test.examples} images, batch_size={batch_size}."
         )
-    check_protocol(row.name, dataset)
+    check_protocol(protocol.name, dataset)
     for model in models:
         taken, given = model.input_shape, model.output_shape
         if taken != models[0].input_shape:
@@ -174,14 +176,14 @@ def _check(models: Sequence[keras.Model], dataset: Dataset, row: Protocol, batch
             )
         fixed = isinstance(taken, tuple) and len(taken) == 4 and None not in taken[1:]
         square = fixed and taken[1] == taken[2] and taken[3] == 3
-        if not (square if row.photographs else fixed and taken[1:] == dataset.image_shape):
+        if not (square if protocol.photographs else fixed and taken[1:] == dataset.image_shape):
             wanted = dataset.image_shape or "(size, size, 3), the size of its crops"
             raise ValueError(
                 f"{model.name} takes images of shape {taken}; {dataset.name} needs {wanted}."
             )
 
 
-def _batches(dataset: Dataset, row: Protocol, size: int, batch_size: int) -> Iterator[Batch]:
+def _batches(dataset: Dataset, protocol: Protocol, size: int, batch_size: int) -> Iterator[Batch]:
     if isinstance(dataset.test, ArraySplit):
         yield from _arrays(dataset.test, batch_size)
         return
@@ -190,7 +192,7 @@ def _batches(dataset: Dataset, row: Protocol, size: int, batch_size: int) -> Ite
     from training.evaluation import test_crops
 
     with readable_errors(dataset.name, dataset.root):
-        yield from test_crops.batches(dataset.test, row, size, batch_size)
+        yield from test_crops.batches(dataset.test, protocol, size, batch_size)
 
 
 def _arrays(split: ArraySplit, batch_size: int) -> Iterator[Batch]:

@@ -1,8 +1,8 @@
-"""What `keras_resnet.analysis` finds in nets, as a picture and a table beside it."""
+"""Pictures and tables of the results of `keras_resnet.analysis`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -18,15 +18,7 @@ from training.trainer.callbacks import gradient_record
 def responses(models: Mapping[str, keras.Model], images: np.ndarray, out: Path) -> None:
     """Draws Fig. 7 of the paper, a line for each net: `out` as `.png`, the numbers as `.csv`."""
     found = {name: analysis.layer_responses(model, images) for name, model in models.items()}
-    inspection_figures.responses(
-        {name: one.stds for name, one in found.items()}, out.with_suffix(".png")
-    )
-    rows = [
-        (name, *row)
-        for name, one in found.items()
-        for row in zip(one.names, one.stds.tolist(), strict=True)
-    ]
-    write_csv(out.with_suffix(".csv"), [("net", "layer", "std"), *rows])
+    _lines(found, "std", inspection_figures.responses, out)
 
 
 def gradients(
@@ -34,15 +26,23 @@ def gradients(
 ) -> None:
     """Draws the norm of one batch's gradient at every layer: `out` as `.png` and `.csv`."""
     found = {name: analysis.gradient_norms(model, images, labels) for name, model in models.items()}
-    inspection_figures.gradients(
-        {name: one.norms for name, one in found.items()}, out.with_suffix(".png")
-    )
+    _lines(found, "norm", inspection_figures.gradients, out)
+
+
+def _lines(
+    found: Mapping[str, tuple[Sequence[str], np.ndarray]],
+    column: str,
+    draw: Callable[[Mapping[str, np.ndarray], Path], None],
+    out: Path,
+) -> None:
+    """Draws and writes a number for each layer of each net: (the layers' names, the numbers)."""
+    draw({net: numbers for net, (_, numbers) in found.items()}, out.with_suffix(".png"))
     rows = [
-        (name, *row)
-        for name, one in found.items()
-        for row in zip(one.names, one.norms.tolist(), strict=True)
+        (net, *row)
+        for net, (layers, numbers) in found.items()
+        for row in zip(layers, numbers.tolist(), strict=True)
     ]
-    write_csv(out.with_suffix(".csv"), [("net", "layer", "norm"), *rows])
+    write_csv(out.with_suffix(".csv"), [("net", "layer", column), *rows])
 
 
 def course(workdir: Path, out: Path) -> None:

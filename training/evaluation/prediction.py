@@ -23,7 +23,7 @@ Classes = tuple[tuple[str, float], ...]  # (class name, probability), the most p
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one file shows, or why that is not known."""
+    """The classes of one file, or the reason why they are unknown."""
 
     file: str
     classes: Classes = ()

@@ -29,7 +29,7 @@ def of_runs(models: Sequence[Path], root: Path) -> Path | None:
 
 
 def trained_on(models: Sequence[Path], split: Split) -> int | None:
-    """How many of the split's images at least one model was trained on; None if that is not known.
+    """Counts the split's images that at least one model was trained on; None if that is unknown.
 
     Args:
         models: Model files, in their runs' directories.

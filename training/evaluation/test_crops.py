@@ -17,13 +17,13 @@ Batch = tuple[tuple[np.ndarray, ...], np.ndarray]
 
 
 def batches(
-    split: FileSplit | RecordSplit, row: Protocol, size: int, batch_size: int
+    split: FileSplit | RecordSplit, protocol: Protocol, size: int, batch_size: int
 ) -> Iterator[Batch]:
     """Yields all views of every photograph once, in the split's order; pixels 0..255.
 
     Args:
         split: The photographs.
-        row: The protocol.
+        protocol: The protocol.
         size: Side of the squares that the net takes.
         batch_size: Views of one scale in a batch. Whole photographs, whose sizes differ, come
             one by one.
@@ -33,19 +33,19 @@ def batches(
     )
 
     def see(image: tf.Tensor, label: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
-        return views(image, row, size), label
+        return views(image, protocol, size), label
 
-    images = 1 if row.fully_convolutional else max(1, batch_size // row.views)
+    images = 1 if protocol.fully_convolutional else max(1, batch_size // protocol.views)
     stream = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).map(see, tf.data.AUTOTUNE)
     yield from stream.batch(images).prefetch(1).as_numpy_iterator()
 
 
-def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
+def views(image: tf.Tensor, protocol: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
     """Returns a protocol's views of one photograph.
 
     Args:
         image: (H, W, 3), any numeric type.
-        row: The protocol.
+        protocol: The protocol.
         size: Side of the squares that the net takes; the shorter sides are meant for 224.
 
     Returns:
@@ -55,15 +55,17 @@ def views(image: tf.Tensor, row: Protocol, size: int = augment.CROP) -> tuple[tf
         protocol has them.
     """
     seen = []
-    for of_224 in row.shorter_sides:
+    for of_224 in protocol.shorter_sides:
         side = of_224 * size / augment.CROP
-        if row.part == "whole":
+        if protocol.part == "whole":
             images = [scaled(image, side)]
         else:
-            windows = corner_windows if row.part == "corners" else central_windows
+            windows = corner_windows if protocol.part == "corners" else central_windows
             images = [augment.cut(image, window, size) for window in windows(image, side, size)]
         stacked = tf.stack(images)  # (V, h, w, 3)
-        seen.append(tf.concat((stacked, stacked[:, :, ::-1]), axis=0) if row.mirrored else stacked)
+        seen.append(
+            tf.concat((stacked, stacked[:, :, ::-1]), axis=0) if protocol.mirrored else stacked
+        )
     return tuple(seen)
 
 

@@ -88,7 +88,7 @@ class _Rebuilding:
 
     def __init__(self) -> None:
         self._named: dict[str, Any] = {}  # the first layer of each name
-        self._copies: dict[int, Any] = {}  # what is called in place of a layer, by the layer's id
+        self._copies: dict[int, Any] = {}  # the replacements of layers, by the layers' ids
 
     def output(self, model: keras.Model, inputs: Any) -> Any:
         """The model's output on `inputs`, which are of the structure of `model.input`."""

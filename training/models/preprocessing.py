@@ -1,4 +1,4 @@
-"""What is done to raw pixels before a network sees them; it travels with the finished model."""
+"""The preprocessing of raw pixels, which travels with the finished model."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +45,6 @@ def compare(
                 outcome = train(job, workdir / f"{family}{depth}-{seed}")
                 outcomes.setdefault((family, depth), []).append(outcome)
     return Comparison(outcomes)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Returns `8.9`, or `8.9 ± 0.4` (mean and sample standard deviation) of several."""
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
 def draw(comparison: Comparison, path: Path) -> None:

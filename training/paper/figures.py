@@ -1,4 +1,4 @@
-"""Figures 1, 4, 6 and 7 as data: what is drawn, and where each line is from."""
+"""Figures 1, 4, 6 and 7 as data: their lines, and the source of each line."""
 
 from __future__ import annotations
 

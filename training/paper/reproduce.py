@@ -1,4 +1,4 @@
-"""The story of one table or figure: plan its runs, train what is missing, measure, draw, write."""
+"""One table or figure: plan its runs, train the missing ones, measure, draw, write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from training.paper.train_missing import train_missing
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: which runs, by which recipe, on which data, and where files go."""
+    """A request: the runs, their recipe, their data, and the place of the files."""
 
     workdir: Path
     out: Path

@@ -23,7 +23,7 @@ Cells = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Result:
-    """What `reproduce` writes of one experiment."""
+    """The result of one experiment, as `reproduce` writes it."""
 
     name: str
     title: str
@@ -106,13 +106,12 @@ def all_evidence(experiment: Experiment, measured: Iterable[Measured | None]) ->
     return rows
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 2) -> str:
     """Returns `8.91`, or mean ± sample standard deviation of several: `6.61 ± 0.16`."""
     if not values:
         return MISSING
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+    numbers = [statistics.mean(values), *([statistics.stdev(values)] if len(values) > 1 else [])]
+    return " ± ".join(f"{number:.{digits}f}" for number in numbers)
 
 
 def join_distinct(texts: Iterable[str]) -> str:

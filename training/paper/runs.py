@@ -80,7 +80,7 @@ class Run:
 
     @property
     def held_out(self) -> HeldOut:
-        """Which images the column `val_error` of the history is of."""
+        """The images of the column `val_error` in the history."""
         role = history.read(self.directory / history.EPOCHS_FILE)[1]
         if role is None:  # the files of older versions do not say
             role = "test" if self.result["validation_error"] is None else "validation"

@@ -18,7 +18,7 @@ from training.paper.runs import FAILURE, Run
 
 logger = logging.getLogger(__name__)
 
-LOG = "train.log"  # what a run printed, in its directory
+LOG = "train.log"  # a run's output, in its directory
 POLL_SECONDS = 1.0  # between two readings of a run's newest step
 
 

@@ -1,4 +1,4 @@
-"""What a run will do, said before its first step."""
+"""The plan of a run, printed before its first step."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds: arrays by name, and the callbacks' state as JSON values."""
+    """The content of a checkpoint file: arrays by name, and the callbacks' state as JSON values."""
 
     step: int
     arrays: dict[str, np.ndarray]

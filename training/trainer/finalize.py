@@ -1,4 +1,4 @@
-"""What is done to the weights after the last step."""
+"""Changes to the weights after the last step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def finalize(model: keras.Model, run: Run) -> None:
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of loss scaling
         optimizer.take_averages(model.trainable_variables)
     if run.recipe.exact_batch_norm or (run.recipe.ema and "batch_norm" not in run.recipe.freeze):
-        batches = run.backend.evaluation_input(
-            run.dataset.train, run.recipe.batch_size, run.image_size, run.preprocessing.mean
-        )
+        training = run.images(run.dataset.train)
+        batches = run.backend.evaluation_input(training, run.recipe.batch_size)
         batch_norm_statistics.recompute(model, batches, run.backend.sum_over_workers)

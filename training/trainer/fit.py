@@ -108,14 +108,13 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
 
 
 def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks) -> None:
-    backend, mean, size = run.backend, run.preprocessing.mean, run.image_size
-    validation = backend.validation_input(run.evaluated, run.recipe.batch_size, size, mean)
+    evaluated = run.images(run.evaluated)
+    validation = run.backend.validation_input(evaluated, run.recipe.batch_size)
     for epoch, epochs, steps in _stretches(callbacks.rate, phase.last):
         if callbacks.stopping.due:
             break
-        batches, at_once = backend.training_input(
-            model, run.dataset.train, run.job, mean, size, callbacks.rate
-        )
+        training = run.images(run.dataset.train)
+        batches, at_once = run.backend.training_input(model, training, run.job, callbacks.rate)
         model.fit(
             batches,
             initial_epoch=epoch,
@@ -129,7 +128,7 @@ def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks)
 
 
 def _stretches(rate: LearningRateSetter, last: int) -> Iterator[tuple[int, int, int]]:
-    """What is left as calls of `fit`: (first epoch, number of epochs, steps in each).
+    """Yields the rest of the run as calls of `fit`: (first epoch, number of epochs, steps in each).
 
     These are the rest of an epoch that was cut, whole epochs, and the last epoch if the run ends
     within it. It is one epoch while the warm-up lasts: a backend may then take more steps at once.

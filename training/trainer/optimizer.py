@@ -61,7 +61,7 @@ class Crossentropy(keras.losses.Loss):
 
     Args:
         label_smoothing: Fraction of the target spread evenly over all classes.
-        class_weights: The weight of each class's images, (classes,). Default: all the same.
+        class_weights: The weight of each class's images, (classes,). Default: 1 for each.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run as data: everything that its chapters need, decided before the first step."""
+"""A run as data: everything that its functions need, decided before the first step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.data.shares import Turn
 from training.data.splits import Dataset, Split
 from training.models import networks, preprocessing
 from training.models.preprocessing import Preprocessing
-from training.trainer.backends.backend import Backend
+from training.trainer.backends.backend import Backend, Images
 from training.trainer.callbacks.history import Role
 
 CHECKPOINT_STEPS = 500
@@ -24,7 +24,7 @@ CHECKPOINT_STEPS = 500
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out; nothing here changes its outcome.
+    """Settings that do not change the outcome of a run.
 
     Args:
         checkpoint_steps: Steps between two checkpoints within an epoch; every epoch's end has one.
@@ -70,6 +70,10 @@ class Run:
     @property
     def image_size(self) -> int:
         return networks.image_shape(self.architecture, self.dataset)[0]
+
+    def images(self, split: Split) -> Images:
+        """Returns a split with the run's preprocessing, as the network in training takes it."""
+        return Images(split, self.image_size, self.preprocessing.mean)
 
     @property
     def evaluated(self) -> Split:

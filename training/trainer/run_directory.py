@@ -55,7 +55,7 @@ class RunDirectory:
             yield
 
     def record(self, run: Run) -> None:
-        """Writes what is trained on what, at the run's first start; later, compares the data.
+        """Records the job and the data at the run's first start; later, compares the data.
 
         Raises:
             ValueError: If the run was begun on other data.
@@ -89,7 +89,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What `result.json` holds; `None` as long as the run is not finished."""
+        """The content of `result.json`; `None` as long as the run is not finished."""
         file = self.path / "result.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
@@ -114,7 +114,7 @@ class RunDirectory:
         write_json(self.path / "result.json", result)
 
     def _description(self) -> dict[str, Any] | None:
-        """What `job.json` holds; `None` if there is none."""
+        """The content of `job.json`; `None` if there is none."""
         file = self.path / "job.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
@@ -140,7 +140,7 @@ class RunDirectory:
             )
 
     def _classes_as(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The data's record of a run of before data were recorded: its classes, if it finished."""
+        """The data of a run of an older version, which recorded its classes when it finished."""
         classes = (self.result or {}).get("class_names", found["class_names"])
         return {**found, "class_names": classes}
 

@@ -16,6 +16,7 @@ from training.config.jobs import Job
 from training.data.splits import Split
 from training.models import networks
 from training.trainer import announcement, backends, run
+from training.trainer.backends.backend import Images
 from training.trainer.callbacks.history import Row
 from training.trainer.finalize import finalize
 from training.trainer.fit import fit
@@ -92,7 +93,7 @@ def train(
         with backend.readable_errors(job):
             history = fit(model, this, directory)
         finalize(model, this)
-        keras.config.set_dtype_policy("float32")  # what is handed on runs anywhere
+        keras.config.set_dtype_policy("float32")  # the finished model runs anywhere
         finished = networks.complete(model, this.architecture, this.preprocessing)
         result = directory.result if directory.newest_checkpoint == before else None
         if result is None or (options.measure_test and result["test_error"] is None):
@@ -106,8 +107,8 @@ def evaluate(model: keras.Model, this: Run) -> dict[str, Any]:
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
     def error(split: Split) -> float:
-        batch_size, size = this.recipe.batch_size, this.image_size
-        return 100 * (1 - this.backend.accuracy(model, split, batch_size, size))
+        images = Images(split, this.image_size)  # the model subtracts the mean itself
+        return 100 * (1 - this.backend.accuracy(model, images, this.recipe.batch_size))
 
     validation = this.dataset.validation
     return {

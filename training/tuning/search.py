@@ -1,4 +1,4 @@
-"""The story of a search: one directory, one oracle, any number of workers."""
+"""A search: one directory, one oracle, any number of workers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HELD_OUT = 10  # one of so many training images: 5,000 of CIFAR-10's, as the pap
 
 @dataclass(frozen=True)
 class Plan:
-    """What is searched, how, and how much of it stays on disk."""
+    """The space and the method of a search, and the part of it that stays on disk."""
 
     job: Job  # the base of every trial; the fields of the space replace its own
     space: Sequence[Field]

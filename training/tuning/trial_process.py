@@ -26,9 +26,9 @@ from training.config import jobs
 
 @dataclass(frozen=True)
 class Order:
-    """What a trial's process has to do."""
+    """The task of a trial's process."""
 
-    job: dict[str, Any]  # what `jobs.values` returns, and data_dir
+    job: dict[str, Any]  # the fields of `jobs.values`, and data_dir
     workdir: str  # absolute
     pause_after: int | None  # epochs; None: train to the end
     strategy: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from training.common import machine
 from training.common.errors import PreemptedError
 from training.config import jobs
 from training.config.jobs import Job
+from training.trainer.callbacks import history
 from training.tuning import records, trial_process
 from training.tuning.oracles import OBJECTIVE, Durable
 from training.tuning.records import Record
@@ -39,7 +39,7 @@ class SearchBrokenError(OSError, keras_tuner.errors.FatalError):
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all trials share."""
+    """The settings of all trials."""
 
     job: Job  # the base; a trial's values replace fields of it
     space: Sequence[Field]
@@ -155,10 +155,9 @@ class TrialTuner(keras_tuner.Tuner):
 
 
 def _completed(record: Record, job: Job, workdir: Path, pause_after: int | None) -> Record:
-    """Returns the record with what the run wrote into its files."""
+    """Returns the record with the results in the run's files."""
     result = json.loads((workdir / "result.json").read_text())
-    with (workdir / "history.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows, _ = history.read(workdir / history.EPOCHS_FILE)
     steps, epochs = int(rows[-1]["step"]), len(rows)
     if steps == job.recipe.iterations or epochs == job.recipe.epochs:
         ended = "whole"

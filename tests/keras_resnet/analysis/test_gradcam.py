@@ -63,7 +63,7 @@ def test_it_names_what_it_cannot_look_at() -> None:
 
 
 def test_the_maps_channels_are_where_the_layers_have_them() -> None:
-    """Whatever `image_data_format` is now: a net may come from a file that another one wrote."""
+    """`image_data_format` does not count: a net may come from a file of another format."""
     model, images, labels = net(), pixels(3), [0, 1, 2]
     body = keras.Model(model.input, model.get_layer("conv4_block1_out").output)
     pool = keras.layers.GlobalAveragePooling2D(data_format="channels_first")

@@ -50,7 +50,7 @@ def test_a_stage_in_a_loop_is_looked_into_block_by_block() -> None:
 
 
 def test_layers_shared_with_another_model_are_seen_where_they_are() -> None:
-    """As in the model that trains: its batch norms are its own, the rest an older model's too."""
+    """The model in training has batch norms of its own, and shares the rest with another model."""
     first, images, labels = net(), pixels(3), np.array([0, 1, 2])
 
     def renewed(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -181,9 +181,9 @@ class Subclassed(keras.Model):
         return self.inside(inputs)
 
 
-def test_what_cannot_be_looked_into_is_refused_for_the_true_reason() -> None:
+def test_models_that_cannot_be_analysed_are_refused_for_the_true_reason() -> None:
     images, labels = pixels(2), np.zeros(2, int)
-    looks = (
+    analyses = (
         analysis.layer_responses,
         analysis.features,
         analysis.grad_cam,
@@ -191,19 +191,19 @@ def test_what_cannot_be_looked_into_is_refused_for_the_true_reason() -> None:
         lambda model, x: analysis.multiply_adds(model),
     )
     subclassed, unbuilt = Subclassed(net()), keras.Sequential([layers.Rescaling(2.0), net()])
-    for look in looks:
+    for analyse in analyses:
         with pytest.raises(ValueError, match="is a Subclassed and no functional"):
-            look(subclassed, images)
+            analyse(subclassed, images)
         with pytest.raises(ValueError, match="Sequential model that is not built: begin it"):
-            look(unbuilt, images)
+            analyse(unbuilt, images)
     with pytest.raises(ValueError, match="is not built"):
         analysis.parameters(keras.Sequential([layers.Dense(3)]))
 
     around = keras.Input((32, 32, 3))
     hidden = keras.Model(around, layers.Activation("softmax")(Subclassed(net())(around)))
-    for look in looks[:-1]:
+    for analyse in analyses[:-1]:
         with pytest.raises(ValueError, match="subclassed"):
-            look(hidden, images)
+            analyse(hidden, images)
     with pytest.raises(ValueError, match="inside subclassed"):
         analysis.multiply_adds(hidden)
     whole = net()
@@ -215,9 +215,9 @@ def test_what_cannot_be_looked_into_is_refused_for_the_true_reason() -> None:
         analysis.features(several, images)
     other = keras.Input((64,))
     both = keras.Model([whole.input, other], layers.Dense(5)(headless.output + other))
-    for look in looks[:-1]:
+    for analyse in analyses[:-1]:
         with pytest.raises(ValueError, match="takes 2 tensors; the analysis needs a model that"):
-            look(both, images)
+            analyse(both, images)
     maps = whole.get_layer("conv4_block1_out").output
     everywhere = keras.Model(whole.input, layers.Dense(5)(maps))
     with pytest.raises(ValueError, match=r"classifies every position .* takes \(None, 8, 8, 64\)"):

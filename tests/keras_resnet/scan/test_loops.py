@@ -63,5 +63,5 @@ def test_gradients_are_those_of_the_steps_written_out(compiled):
 
     wrap = tf.function if compiled else lambda function: function
     actual, expected = (wrap(lambda f=f: gradients(f))() for f in (looped, written_out))
-    for ours, theirs in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for found, wanted in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)

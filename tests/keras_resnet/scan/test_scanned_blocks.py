@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -15,6 +12,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from other_backends import run_quickly_compiled
 from paper_numbers import CIFAR_PARAMETERS
 from run_scanned import CASES, IMAGES, network
 
@@ -25,7 +23,6 @@ from keras_resnet.weights import porting
 from keras_resnet.weights.transfer import arrays_of
 
 SCRIPT = Path(__file__).parents[1] / "run_scanned.py"
-CHECKOUT = Path(__file__).parents[3]
 RUNS = {
     "tensorflow": ("basic-A", "recomputed", "frozen", "mixed"),
     "jax": ("recomputed",),
@@ -34,25 +31,10 @@ RUNS = {
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 2**-8}
 
 
-def run(backend: str) -> dict[str, dict]:
-    """What run_scanned.py gives on `backend`."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "PYTHONPATH": str(CHECKOUT),
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
-    }
-    command = [sys.executable, str(SCRIPT), *RUNS[backend]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module", params=RUNS)
 def numbers(request):
-    return request.param, run(request.param)
+    printed = run_quickly_compiled(request.param, SCRIPT, *RUNS[request.param])
+    return request.param, json.loads(printed.splitlines()[-1])
 
 
 def test_two_training_steps_give_the_same_numbers(numbers):
@@ -109,8 +91,7 @@ def test_weights_go_to_the_net_written_out_and_back(scanned):
     assert any(a.shape == (3, *third.shape) and np.array_equal(a[1], third) for a in stack)
     again = network(CASES["bottleneck-C"], scan=True)
     copy_weights(plain, again)
-    for ours, theirs in zip(scanned.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(theirs, ours)
+    np.testing.assert_equal(again.get_weights(), scanned.get_weights())
 
 
 def test_files_of_the_net_written_out_load_into_loops(scanned, tmp_path):
@@ -122,8 +103,7 @@ def test_files_of_the_net_written_out_load_into_loops(scanned, tmp_path):
     for file in ("net.safetensors", "net.keras"):
         options = {"input_shape": (9, 8, 3), "classes": 5, "scan": True}
         loaded = ResNet(architecture, weights=tmp_path / file, **options)
-        for ours, theirs in zip(scanned.get_weights(), loaded.get_weights(), strict=True):
-            np.testing.assert_array_equal(theirs, ours)
+        np.testing.assert_equal(loaded.get_weights(), scanned.get_weights())
 
 
 def test_another_network_is_refused_and_left_as_it_was(scanned):
@@ -131,8 +111,7 @@ def test_another_network_is_refused_and_left_as_it_was(scanned):
     before = other.get_weights()
     with pytest.raises(ValueError, match="tiny does not fit other"):
         copy_weights(scanned, other)
-    for old, new in zip(before, other.get_weights(), strict=True):
-        np.testing.assert_array_equal(new, old)
+    np.testing.assert_equal(other.get_weights(), before)
 
 
 def test_its_own_keras_file_opens_with_this_package(scanned, tmp_path):
@@ -143,12 +122,11 @@ def test_its_own_keras_file_opens_with_this_package(scanned, tmp_path):
     loaded.save_weights(tmp_path / "net.weights.h5")
     fresh = network(CASES["bottleneck-C"], scan=True)
     fresh.load_weights(tmp_path / "net.weights.h5")
-    for ours, theirs in zip(scanned.get_weights(), fresh.get_weights(), strict=True):
-        np.testing.assert_array_equal(theirs, ours)
+    np.testing.assert_equal(fresh.get_weights(), scanned.get_weights())
 
 
 def rewrite_in_the_former_form(path: Path) -> None:
-    """Makes a file of one of version 0.1.0, whose layer was called `Stage` and its block `unit`."""
+    """Rewrites a file as version 0.1.0 wrote it: the layer was `Stage` and its block `unit`."""
 
     def rename(entry: dict) -> dict:
         if entry.get("registered_name") == "keras_resnet>ScannedBlocks":
@@ -177,8 +155,7 @@ def test_files_with_the_layers_former_name_open_and_can_be_saved_again(scanned, 
     rewrite_in_the_former_form(path)
     for _ in range(2):
         loaded = keras.models.load_model(path)
-        for ours, theirs in zip(scanned.get_weights(), loaded.get_weights(), strict=True):
-            np.testing.assert_array_equal(theirs, ours)
+        np.testing.assert_equal(loaded.get_weights(), scanned.get_weights())
         expected = scanned.predict_on_batch(IMAGES)
         np.testing.assert_array_equal(loaded.predict_on_batch(IMAGES), expected)
         loaded.save(path)

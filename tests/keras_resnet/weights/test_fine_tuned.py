@@ -1,4 +1,4 @@
-"""What users build around a net and save: its layers load, the users' own are left out."""
+"""A net loads from the file of a user's model around it; the user's own layers are left out."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def write_preactivated(path: Path) -> None:
 
 
 def write_without_names(path: Path) -> None:
-    """As Keras wrote them before it kept the layers' names."""
+    """Writes weights as Keras did before it kept the layers' names."""
     CifarResNet(8).save_weights(path)
     with h5py.File(path, "r+") as file:
         for group in file["layers"].values():

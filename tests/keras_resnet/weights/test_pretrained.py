@@ -19,49 +19,52 @@ from keras_resnet.preprocessing import CONVENTIONS
 # The order of the labels 0..9 in the data set's own batches.meta.
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]
 CLASSES += ["dog", "frog", "horse", "ship", "truck"]
-ROWS = [row for row in weights.list_published() if row.origin.url is None]
+SHIPPED = [published for published in weights.list_published() if published.origin.url is None]
 
 
 def test_every_packaged_file_is_one_of_the_table_and_small():
     files = {path.name for path in PRETRAINED.glob("*.weights.h5")}
-    assert files == {row.file for row in ROWS} != set()
+    assert files == {published.file for published in SHIPPED} != set()
     assert all(path.stat().st_size < 5_000_000 for path in PRETRAINED.iterdir())
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
-def test_the_facts_beside_a_file_are_the_row_s(row):
-    file = PRETRAINED / row.file
-    facts = json.loads((PRETRAINED / row.file.replace(".weights.h5", ".json")).read_text())
-    assert facts["sha256"] == row.hash == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert (round(facts["top1_error"], 2), round(facts["top5_error"], 2)) == (row.top1, row.top5)
+@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
+def test_the_facts_beside_a_file_are_the_published_ones(published):
+    file = PRETRAINED / published.file
+    facts = json.loads((PRETRAINED / published.file.replace(".weights.h5", ".json")).read_text())
+    assert facts["sha256"] == published.hash == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (round(facts["top1_error"], 2), round(facts["top5_error"], 2)) == (
+        published.top1,
+        published.top5,
+    )
     assert facts["test_examples"] == 10_000
     assert facts["train_examples"] == 50_000
-    assert facts["network"] == row.network
+    assert facts["network"] == published.network
     for key in ("recipe", "command", "hardware", "finished"):
         assert facts[key]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
-def test_the_weights_load_by_name_without_the_network(row, monkeypatch):
+@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
+def test_the_weights_load_by_name_without_the_network(published, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", "/nowhere")  # no cache is looked at
-    architecture = keras_resnet.ARCHITECTURES[row.network]
-    full = keras_resnet.ResNet(architecture, weights=row.name)
-    features = keras_resnet.ResNet(architecture, weights=row.name, include_top=False)
+    architecture = keras_resnet.ARCHITECTURES[published.network]
+    full = keras_resnet.ResNet(architecture, weights=published.name)
+    features = keras_resnet.ResNet(architecture, weights=published.name, include_top=False)
     kernel = full.get_layer("conv1_conv").kernel
     np.testing.assert_array_equal(kernel, features.get_layer("conv1_conv").kernel)
     assert full.output_shape == (None, 10)
 
 
 def test_a_damaged_packaged_file_is_refused(tmp_path, monkeypatch):
-    row = ROWS[0]
-    content = bytearray((PRETRAINED / row.file).read_bytes())
+    published = SHIPPED[0]
+    content = bytearray((PRETRAINED / published.file).read_bytes())
     content[-1] ^= 1
-    (tmp_path / row.file).write_bytes(content)
+    (tmp_path / published.file).write_bytes(content)
     monkeypatch.setattr(keras_resnet.weights.published, "PRETRAINED", tmp_path)
     with pytest.raises(OSError, match="missing or damaged: install"):
-        weights.fetch(row)
+        weights.fetch(published)
     with pytest.raises(OSError, match="missing or damaged"):
-        weights.fetch(replace(row, file="other.weights.h5"))
+        weights.fetch(replace(published, file="other.weights.h5"))
 
 
 # ---- the mean per pixel
@@ -127,23 +130,29 @@ def test_the_mean_is_that_of_the_training_images(cifar10):
     assert list(cifar10.class_names) == CLASSES
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
-def test_the_error_is_the_row_s(row, cifar10):
-    """Of the first 1,000 test images, within three standard errors of the whole's."""
-    model = keras_resnet.ResNet(keras_resnet.ARCHITECTURES[row.network], weights=row.name)
+@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
+def test_the_error_is_the_published_one(published, cifar10):
+    """The first 1,000 test images give it within three standard errors."""
+    model = keras_resnet.ResNet(
+        keras_resnet.ARCHITECTURES[published.network], weights=published.name
+    )
     images, labels = cifar10.test.images[:1000], cifar10.test.labels[:1000]
-    scores = model.predict(preprocess_input(images, row.preprocessing), verbose=0)
+    scores = model.predict(preprocess_input(images, published.preprocessing), verbose=0)
     error = 100 * np.mean(scores.argmax(axis=1) != labels)
-    assert abs(error - row.top1) < 3 * (row.top1 * (100 - row.top1) / 1000) ** 0.5
+    assert abs(error - published.top1) < 3 * (published.top1 * (100 - published.top1) / 1000) ** 0.5
     best = decode_predictions(scores[:20], top=1, data_set="cifar10")
     right = [name == CLASSES[label] for [(_, name, _)], label in zip(best, labels, strict=False)]
     assert sum(right) >= 15
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.network)
-def test_the_error_is_exactly_the_row_s_over_all_test_images(row, cifar10):
-    model = keras_resnet.ResNet(keras_resnet.ARCHITECTURES[row.network], weights=row.name)
-    scores = model.predict(preprocess_input(cifar10.test.images, row.preprocessing), verbose=0)
+@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
+def test_the_error_is_exactly_the_published_one_over_all_test_images(published, cifar10):
+    model = keras_resnet.ResNet(
+        keras_resnet.ARCHITECTURES[published.network], weights=published.name
+    )
+    scores = model.predict(
+        preprocess_input(cifar10.test.images, published.preprocessing), verbose=0
+    )
     error = 100 * np.mean(scores.argmax(axis=1) != cifar10.test.labels)
-    assert error == pytest.approx(row.top1, abs=0.011)
+    assert error == pytest.approx(published.top1, abs=0.011)

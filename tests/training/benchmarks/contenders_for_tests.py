@@ -33,7 +33,7 @@ def loud():
 
 
 def busy(log):
-    """How often a child of it has ticked."""
+    """The number of ticks of a child process."""
     program = f"while sleep 0.1; do echo >> {log}; done"
     subprocess.Popen(["sh", "-c", program])
     Path(log).touch()

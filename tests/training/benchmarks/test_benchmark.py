@@ -59,7 +59,7 @@ def test_a_peer_that_is_missing_or_fails_is_skipped_with_the_reason(tmp_path):
     }
 
 
-def test_ours_failing_is_an_error():
+def test_a_failure_of_this_project_is_an_error():
     with pytest.raises(OSError, match="broken cannot be measured: ValueError: no such thing"):
         interleaved([Contender("broken", f"{HERE}:broken")], 1)
 

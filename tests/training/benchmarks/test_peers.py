@@ -1,4 +1,4 @@
-"""The peers of the benchmarks do what is claimed of them: the same work as ours."""
+"""The peers of the benchmarks do the same work as this project."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_pytorch_net_computes_the_same_and_steps_alike():
 
 
 def test_plain_keras_steps_alike():
-    """L2 terms in the loss are the coupled weight decay of kernels; ours decays all weights."""
+    """L2 terms in the loss are the coupled weight decay of kernels alone."""
     model = ours()
     net = keras_resnet.CifarResNet(8, weights=None, classifier_activation=None)
     plain = keras_training.decayed(net)
@@ -117,7 +117,7 @@ def fixture_pictures(tmp_path):
     return tmp_path
 
 
-def test_the_pytorch_loader_makes_crops_like_ours(pictures):
+def test_the_pytorch_loader_makes_the_same_crops(pictures):
     """The same shape, type and scale of numbers."""
     pytest.importorskip("torch")
     from training.benchmarks.peers.pillow_loader import Photographs

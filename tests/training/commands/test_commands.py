@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
 
+import csv_files
 import pytest
 from conftest import CHECKOUT
 
@@ -39,8 +39,7 @@ def test_the_table_of_networks(capsys, tmp_path):
     assert (
         main(["networks", "resnet18", "plain20", "resnet26", "--no-vgg", "--csv", str(path)]) == 0
     )
-    with path.open() as file:
-        rows = {row["network"]: row for row in csv.DictReader(file)}
+    rows = {row["network"]: row for row in csv_files.rows(path)}
     assert rows["resnet18"]["parameters"] == "11689512"
     assert rows["resnet18"]["paper_G"] == "1.8"
     assert rows["plain20"]["parameters"] == "269722"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import time
@@ -12,6 +11,7 @@ import launch
 import numpy as np
 import pytest
 import served
+from csv_files import rows
 from PIL import Image
 
 from training.cli import main
@@ -96,11 +96,6 @@ def test_a_broken_file_is_named_and_the_others_are_answered(
     for words in ("2.png: cannot be read", "absent.png: cannot be read", "2 could not"):
         assert words in printed.err
     assert "{{" not in printed.err
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
 
 
 def test_shards_share_the_images_and_a_killed_job_continues(model, folder, tmp_path, capsys):

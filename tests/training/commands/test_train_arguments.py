@@ -1,4 +1,4 @@
-"""What the arguments of `train` ask for."""
+"""The job that the arguments of `train` ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorFlow is told through the environment makes answers quicker, and no others."""
+"""TensorFlow's environment variables make answers quicker and do not change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GPU that is there and not used is said before the first step, with what to install."""
+"""A run warns of an unused GPU before the first step, and names the package to install."""
 
 from __future__ import annotations
 

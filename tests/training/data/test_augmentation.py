@@ -64,7 +64,7 @@ def test_windows_lie_in_the_photograph(
 
 
 def pillow_cut(image: np.ndarray, window: augmentation.Window, size: int) -> np.ndarray:
-    """The same by Pillow, whose bilinear filter antialiases too."""
+    """The cut by Pillow, whose bilinear filter antialiases too."""
     scale, top, left = (float(part) for part in window)
     box = (left / scale, top / scale, (left + size) / scale, (top + size) / scale)
     channels = [

@@ -100,7 +100,7 @@ def test_every_place_in_an_epoch_is_as_likely() -> None:
     assert abs(chi_squared - degrees) < 4 * np.sqrt(2 * degrees)
 
 
-def test_images_are_padded_by_the_mean_and_augmented_anew_in_each_epoch() -> None:
+def test_images_are_padded_by_the_mean_and_augmented_differently_in_each_epoch() -> None:
     split = numbered(1, size=8)
     batches = train(
         split, augmentation="cifar", batch_size=16, mean=np.full((8, 8, 3), 1000.0), seed=0

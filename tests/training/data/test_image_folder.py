@@ -230,7 +230,7 @@ def test_classes_may_be_called_train_and_test(root: Path) -> None:
 def test_classes_that_are_spelt_in_two_ways_are_said(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As after copying between systems that ignore case, or store accents otherwise."""
+    """Copies between systems that ignore case, or store accents otherwise, give such folders."""
     for name in ("Cat", "re\u0301gime", "r\u00e9gime"):
         shutil.copytree(root / "cat", root / name)
     assert len(datasets.load("folder", str(root)).class_names) == 6

@@ -23,7 +23,7 @@ def resized(pixels: np.ndarray, resizing: Resizing) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(8, 8), (8, 11), (12, 8), (16, 16), (5, 7)])
 @pytest.mark.parametrize("shorter_side", [8, 10])
 def test_images_of_any_size_are_scaled_and_cut(shape, shorter_side, dtype):
-    """What `augmentation.cut` gives image by image, also where there is nothing to scale."""
+    """A batch is `augmentation.cut` of each image, even where there is nothing to scale."""
     pixels = RNG.integers(0, 256, (3, *shape, 3)).astype(dtype)
     resizing = Resizing(shorter_side, 8)
     window = resizing.window(tf.constant(shape))

@@ -1,4 +1,4 @@
-"""Of several processes each reads and decodes its own share of every global batch, and no more."""
+"""Each of several processes reads and decodes its own share of every global batch, and no more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evaluate` on a folder: every answer, the classes' mean, and what the net was trained on."""
+"""`evaluate` on a folder: every answer, the classes' mean, and the net's training images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from csv_files import rows
 from PIL import Image
 
 import keras_resnet
@@ -42,11 +43,6 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "job.json").write_text(json.dumps({"job": {"dataset": "folder"}}))
     split_file.write(datasets.load("folder", str(folder)), directory / "split.csv")
     return directory
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def evaluated(run: Path, folder: Path, out: Path, *arguments: str) -> dict:

@@ -1,4 +1,4 @@
-"""What an evaluation counts, against plain loops over drawn scores; what it refuses."""
+"""The counts of an evaluation against plain loops over drawn scores, and its refusals."""
 
 from __future__ import annotations
 

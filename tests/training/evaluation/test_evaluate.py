@@ -1,4 +1,4 @@
-"""The protocols against a slow, obvious version in NumPy, on real photographs; what is counted."""
+"""The protocols against a slow, obvious version in NumPy, on real photographs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHORTER_SIDES = {"center": (256,), "ten_crop": (256,), "multi_scale": (224, 256,
 
 
 def interpolation(start: float, count: int, scale: float, extent: int) -> np.ndarray:
-    """(count, extent): what each new pixel from `start` on takes of the old ones, bilinearly.
+    """The bilinear weights (count, extent) of the old pixels in each new one from `start` on.
 
     The triangle is as wide as an old pixel's distance, or a new one's when that is larger.
     """
@@ -83,7 +83,7 @@ def slow_views(path: Path, protocol: str) -> list[np.ndarray]:
 
 
 def net(seed: int) -> keras.Model:
-    """Raw pixels to probabilities that are neither alike nor certain."""
+    """A net on raw pixels whose probabilities are neither alike nor certain."""
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((SIZE, SIZE, 3))
     centred = keras.layers.Normalization(
@@ -97,7 +97,7 @@ def net(seed: int) -> keras.Model:
 
 @functools.cache
 def features_of(model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
-    """Without mean and classifier, built again for images of another size."""
+    """The net without mean and classifier, built for images of another size."""
     body = keras_resnet.ResNet(TINY, include_top=False, input_shape=shape)
     for layer in body.layers:
         layer.set_weights(model.get_layer(layer.name).get_weights() if layer.weights else [])
@@ -105,7 +105,7 @@ def features_of(model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
 
 
 def slow_scores(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """The net at every position of an image of any size, its mean per channel: (classes,)."""
+    """The mean of the net's scores at every position of an image of any size: (classes,)."""
     mean = MEAN if image.shape == MEAN.shape else MEAN.mean(axis=(0, 1))
     body = features_of(model, image.shape)
     (features,) = body.predict_on_batch((image - mean)[np.newaxis].astype(np.float32))
@@ -214,8 +214,7 @@ def test_the_fully_convolutional_net_is_the_net_at_each_position(
     np.testing.assert_allclose(one[:, 6:14, 6:13], other[:, 6:14, 7:14], atol=1e-5)
     assert np.abs(one[:, 6:14, 6:13] - other[:, 6:14, 6:13]).max() > 1e-3
     keras_resnet.analysis.multiply_adds(model)  # the model is as it was
-    for before, after in zip(weights, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
+    np.testing.assert_equal(weights, model.get_weights())
 
 
 def test_other_nets_have_no_fully_convolutional_form() -> None:

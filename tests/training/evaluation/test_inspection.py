@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from csv_files import rows
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,6 +25,7 @@ from training.evaluation import confusion, inspection_figures
 from training.evaluation.evaluate import evaluate
 from training.models import model_files
 from training.trainer.callbacks import gradient_record
+from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.train import Options, train
 
 TINY = keras_resnet.Architecture("tiny", "imagenet", "basic", (1, 1), (4, 6), "B", stem_filters=4)
@@ -38,11 +39,6 @@ def run(tmp_path_factory) -> Path:
     job = Job(network="resnet8", dataset="digits", recipe=recipe)
     train(job, workdir, options=Options(record_gradients=True))
     return workdir
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 # evaluate
@@ -247,16 +243,13 @@ def test_a_run_records_its_gradients(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_keeps_the_rows_before_it(tmp_path: Path) -> None:
-    class Clock:
-        step = 0
-
-    clock = Clock()
+    counter = StepCounter(total_steps=10, epoch_steps=5)
     model = keras_resnet.CifarResNet(8, weights=None, input_shape=(8, 8, 3), classes=3)
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
     for step in (0, 5, 10, 5, 10):  # killed after step 10, whose checkpoint was that of 5
-        record = gradient_record.GradientRecord(tmp_path, clock, images, np.array([0, 1, 2, 0]))
+        record = gradient_record.GradientRecord(tmp_path, counter, images, np.array([0, 1, 2, 0]))
         record.set_model(model)
-        clock.step = step
+        counter.step = step
         record.on_train_begin()
         if step:
             record.on_epoch_end(0)

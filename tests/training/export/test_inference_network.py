@@ -24,7 +24,7 @@ def _seed():
 
 
 def backbone(**options):
-    """A residual network without its top whose batch norms have seen something."""
+    """A residual network without its top, with drawn numbers in its batch norms."""
     base = keras_resnet.ResNet(TINY, weights=None, include_top=False, **options)
     for layer in base.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -33,7 +33,7 @@ def backbone(**options):
 
 
 def model(before, top=None, shape=(32, 32, 3), **call):
-    """What Keras's guides build: layers before, a network, pooling, dropout and a dense layer."""
+    """The model of Keras's guides: layers before, a network, pooling and a dense layer."""
     x = keras.Input(shape)
     pooled = layers.GlobalAveragePooling2D()(backbone()(before(x), **call))
     return keras.Model(x, (top or layers.Dense(5, activation="softmax"))(pooled))

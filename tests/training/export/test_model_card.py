@@ -14,7 +14,7 @@ from training.data.resizing import Resizing
 from training.export import model_card, saved_model
 from training.models import trained_model
 
-WRITTEN = {  # what every export adds
+WRITTEN = {  # the facts that every export adds
     "name": "mine",
     "resizing": dataclasses.asdict(Resizing(256, 224)),
     "batch_norm": "folded",
@@ -70,10 +70,10 @@ def test_a_run_s_data_recipe_and_error():
 
 def test_published_weights_their_error_and_licence():
     found = trained_model.from_weights("resnet20", "cifar10")
-    (row,) = keras_resnet.weights.list_published("resnet20")
+    (published,) = keras_resnet.weights.list_published("resnet20")
     text = card(found.facts, CLASS_NAMES["cifar10"])
-    assert f"top-1 error {row.top1:.2f} %" in text
-    assert f"{row.origin.licence}, as published" in text
+    assert f"top-1 error {published.top1:.2f} %" in text
+    assert f"{published.origin.licence}, as published" in text
     assert "trained on cifar10" in text
     assert "whole 32x32" in text
 

@@ -14,8 +14,8 @@ from training.models import batch_norm_statistics
 @pytest.fixture
 def model():
     keras.utils.set_random_seed(0)
-    row = keras_resnet.Architecture("tiny", "cifar", "basic", (1, 1), (4, 6), "B")
-    return keras_resnet.ResNet(row, weights=None, input_shape=(8, 8, 3), classes=3)
+    architecture = keras_resnet.Architecture("tiny", "cifar", "basic", (1, 1), (4, 6), "B")
+    return keras_resnet.ResNet(architecture, weights=None, input_shape=(8, 8, 3), classes=3)
 
 
 @pytest.fixture
@@ -48,8 +48,7 @@ def test_means_and_variances_over_all_images(model, images):
         np.testing.assert_allclose(layer.moving_mean, everything.mean(0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(layer.moving_variance, everything.var(0), rtol=1e-3)
         assert layer.momentum == 0.9
-    for weight, before in zip(model.trainable_weights, trained, strict=True):
-        np.testing.assert_array_equal(weight, before)
+    np.testing.assert_equal(model.trainable_weights, trained)
 
 
 def test_processes_that_take_batches_in_turn_add_up(model, images):
@@ -77,5 +76,4 @@ def test_no_images_change_nothing(model):
         batch_norm_statistics.recompute(
             model, tf.data.Dataset.from_tensor_slices(np.zeros((0, 8, 8, 3), "f4"))
         )
-    for now, then in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(now, then)
+    np.testing.assert_equal(model.get_weights(), before)

@@ -1,8 +1,9 @@
-"""Blocks that compute their activations twice: everything but the memory is as without."""
+"""Blocks that compute their activations twice change nothing but the memory."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 
@@ -10,51 +11,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import training_steps
 from launch import CHECKOUT, finish, last_checkpoint, start
+from training_steps import IMAGES, assert_train_alike, training
 
-import keras_resnet
 from keras_resnet import analysis
 from training.config import recipes
 from training.models.gradient_checkpointing import RecomputedBlock, rematerialized
 from training.trainer.train import Job, train
 
-IMAGES = np.random.default_rng(0).normal(1, 2, size=(6, 8, 8, 3)).astype("f4")
-LABELS = np.arange(6)
-
-
-def network(**fields):
-    """A tiny one, always with the same random weights."""
-    keras.utils.set_random_seed(0)
-    defaults = {"stem_filters": 4, "blocks": (2, 1), "filters": (4, 6), "shortcut": "B"}
-    return keras_resnet.ResNet(
-        keras_resnet.Architecture("tiny", "cifar", **{"block": "basic", **defaults, **fields}),
-        input_shape=IMAGES.shape[1:],
-        classifier_activation=None,
-    )
-
-
-def training(model, learning_rate=0.01):
-    """One training step as a function of the images: (loss, gradients)."""
-    optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function
-    def step(images):
-        with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            losses = keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
-            loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return loss, gradients
-
-    return lambda images: tf.nest.map_structure(np.asarray, step(images))
-
-
-def assert_same(actual, expected, name=""):
-    """Equal to 1e-5 of the largest number."""
-    atol = 1e-5 * np.abs(expected).max()
-    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol, err_msg=name)
+network = functools.partial(training_steps.network, blocks=(2, 1))
 
 
 @pytest.mark.parametrize(
@@ -72,19 +38,11 @@ def test_two_steps_have_the_same_outputs_losses_gradients_and_statistics(policy,
     keras.config.set_dtype_policy(policy)
     plain, recomputed = network(**fields), rematerialized(network(**fields))
     assert sum(isinstance(layer, RecomputedBlock) for layer in recomputed.layers) == 3
-    steps = [training(plain), training(recomputed)]
-    for _ in range(2):
-        (loss, gradients), (loss_again, gradients_again) = (step(IMAGES) for step in steps)
-        assert loss_again == pytest.approx(loss, rel=1e-5)
-        for expected, actual in zip(gradients, gradients_again, strict=True):
-            assert_same(actual, expected)
-    for expected, actual in zip(plain.weights, recomputed.weights, strict=True):
-        assert_same(actual.numpy(), expected.numpy(), expected.path)
-    assert_same(recomputed.predict(IMAGES, verbose=0), plain.predict(IMAGES, verbose=0))
+    assert_train_alike(plain, recomputed)
 
 
 def test_moving_statistics_move_once_a_step():
-    """Of black images every convolution is 0, so every variance is: 1 becomes 0.9, not 0.81."""
+    """Black images give convolutions and variances of 0: the 1 becomes 0.9, not 0.81."""
     model = rematerialized(network())
     training(model, learning_rate=0.0)(np.zeros_like(IMAGES))
     norms = [
@@ -103,8 +61,7 @@ def test_inference_moves_nothing():
     before = model.get_weights()
     model(IMAGES)
     model(IMAGES, training=False)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    np.testing.assert_equal(before, model.get_weights())
 
 
 def test_layers_and_variables_are_the_given_network_s_in_its_order():
@@ -112,7 +69,7 @@ def test_layers_and_variables_are_the_given_network_s_in_its_order():
     recomputed = rematerialized(plain)
     for variables in ("weights", "trainable_variables", "non_trainable_variables"):
         pairs = zip(getattr(plain, variables), getattr(recomputed, variables), strict=True)
-        assert all(ours is theirs for ours, theirs in pairs)
+        assert all(one is other for one, other in pairs)
     assert recomputed.name == plain.name
     assert recomputed.output_shape == plain.output_shape
 
@@ -152,7 +109,7 @@ def test_a_run_has_the_same_history_and_ends_in_the_same_plain_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_devices_with_synchronized_statistics_come_to_the_same_weights(tmp_path):
+def test_two_devices_with_synchronized_statistics_reach_the_same_weights(tmp_path):
     few = ("--set=iterations=8", "--set=batch_size=16", "--set=learning_rate=0.005")
     finish(start(tmp_path / "one", *few, "--strategy=one"))
     arguments = (*few, "--set=rematerialize=true", "--strategy=mirrored")
@@ -168,7 +125,7 @@ PEAK_OF_A_STEP = """
 import resource, sys
 import keras, numpy as np
 import keras_resnet
-from training.rematerialization import rematerialized
+from training.models.gradient_checkpointing import rematerialized
 
 architecture = keras_resnet.Architecture("wide", "cifar", "basic", (9,), (16,), "B")
 model = keras_resnet.ResNet(architecture)

@@ -1,4 +1,4 @@
-"""Trained models from files and from published weights, with what belongs to them."""
+"""Trained models from files and from published weights, with labels and preprocessing."""
 
 from __future__ import annotations
 
@@ -41,15 +41,17 @@ def test_weights_files_are_served_with_their_preprocessing(tmp_path, convention)
         trained_model.from_weights("resnet8", str(tmp_path / "net.weights.h5"))
 
 
-def test_every_published_row_says_how_to_resize():
-    for row in weights.list_published():
-        resizing = trained_model.protocol_resizing(row.origin.protocol)
-        if row.origin.data_set == "cifar10":
+def test_every_published_protocol_says_how_to_resize():
+    for published in weights.list_published():
+        resizing = trained_model.protocol_resizing(published.origin.protocol)
+        if published.origin.data_set == "cifar10":
             assert (resizing.shorter_side, resizing.crop) == (32, 32)
             continue
         assert resizing.crop == 224
         assert 224 < resizing.shorter_side <= 256
-    a1 = next(row for row in weights.list_published("resnet50") if "timm" in row.name)
+    a1 = next(
+        published for published in weights.list_published("resnet50") if "timm" in published.name
+    )
     assert trained_model.protocol_resizing(a1.origin.protocol).method == "bicubic"
 
 

@@ -1,11 +1,11 @@
-"""The demonstration in its smallest size, and what it leaves behind."""
+"""The demonstration in its smallest size, and the files that it writes."""
 
 from __future__ import annotations
 
 import json
 
 from training.cli import main
-from training.paper.demo import spread
+from training.paper.results import spread
 
 
 def test_the_demonstration(tmp_path, capsys):
@@ -21,5 +21,5 @@ def test_the_demonstration(tmp_path, capsys):
 
 
 def test_spread_is_the_sample_standard_deviation():
-    assert spread([7.25]) == "7.2"
-    assert spread([1.0, 3.0]) == "2.0 ± 1.4"
+    assert spread([7.25], digits=1) == "7.2"
+    assert spread([1.0, 3.0]) == "2.00 ± 1.41"

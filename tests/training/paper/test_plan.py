@@ -1,4 +1,4 @@
-"""What `reproduce` plans: the paper's nets and numbers, runs by their job, budgets, commands."""
+"""The plans of `reproduce`: the paper's nets and numbers, runs by their job, budgets, commands."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_where_summaries_err_the_paper_holds():
     assert "PReLU-net" in published_numbers.CORRECTIONS["table3"]
 
 
-# ---- which nets and runs
+# Nets and runs
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_depths_restrict_and_small_images_take_others_too():
     assert labels("table4", "folder", [18]) == []
 
 
-# ---- a job's name and command
+# A job's name and command
 
 LENGTHS = [[], ["iterations=7"], ["iterations=64001"], ["epochs=3"]]
 CHANGES = ["momentum=0.5", "drops=[0.25, 0.5]", "nesterov=true", "warmup_learning_rate=0.02"]
@@ -141,7 +141,7 @@ JOBS = st.builds(
 
 
 def parsed(command: str) -> Job:
-    """What `train` makes of the command line, read by its own parser."""
+    """The job of a command line of `train`, read by its own parser."""
     import argparse
 
     parser = argparse.ArgumentParser()
@@ -175,7 +175,7 @@ def test_a_budget_is_said_and_scales_the_schedule():
     assert runs.directory_name(job) == "resnet20-cifar10-fast-budget1500-0"
 
 
-# ---- runs on the disk
+# Runs on the disk
 
 
 def directory(path: Path, job: Job, **files: str) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from csv_files import rows
 
 from training.cli import main
 from training.common import machine
@@ -28,8 +28,7 @@ def reproduce(*arguments: str, tmp: Path, out: str = "out") -> int:
 
 
 def table(path: Path) -> dict[str, dict[str, str]]:
-    with path.open(newline="") as file:
-        return {row["label"]: row for row in csv.DictReader(file)}
+    return {row["label"]: row for row in rows(path)}
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +90,20 @@ def test_every_result_has_its_files_and_says_its_budget(made):
 
 def test_the_curves_are_the_histories(made):
     tmp, _ = made
-    with (tmp / "out" / "fig6.csv").open(newline="") as file:
-        rows = [
-            row for row in csv.DictReader(file) if (row["label"], row["seed"]) == ("ResNet-8", "1")
-        ]
-    with (tmp / "theirs" / "resnet8 1" / "history.csv").open(newline="") as file:
-        history = list(csv.DictReader(file))
-    assert [float(row["error"]) for row in rows] == [float(row["error"]) for row in history]
+    curves = rows(tmp / "out" / "fig6.csv")
+    curve = [row for row in curves if (row["label"], row["seed"]) == ("ResNet-8", "1")]
+    history = rows(tmp / "theirs" / "resnet8 1" / "history.csv")
+    assert [float(row["error"]) for row in curve] == [float(row["error"]) for row in history]
 
 
 def test_the_responses_are_in_layer_order_with_their_ranks(made):
-    with (made[0] / "out" / "fig7.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["label"] == "ResNet-8"]
-    assert [row["layer"] for row in rows] == [str(layer) for layer in range(1, 8)]
-    by_rank = sorted(rows, key=lambda row: int(row["rank"]))
+    every = rows(made[0] / "out" / "fig7.csv")
+    found = [row for row in every if row["label"] == "ResNet-8"]
+    assert [row["layer"] for row in found] == [str(layer) for layer in range(1, 8)]
+    by_rank = sorted(found, key=lambda row: int(row["rank"]))
     stds = [float(row["std"]) for row in by_rank]
     assert stds == sorted(stds, reverse=True)
-    assert rows[0]["name"] == "conv1_conv"
+    assert found[0]["name"] == "conv1_conv"
 
 
 class Page(HTMLParser):
@@ -182,11 +178,10 @@ def test_all_says_what_it_left_out(made, capsys):
 
 def test_table_1_needs_no_run(tmp_path):
     assert reproduce("table1", "--depths", "18", "20", tmp=tmp_path) == 0
-    with (tmp_path / "out" / "table1.csv").open(newline="") as file:
-        rows = {row["network"]: row for row in csv.DictReader(file)}
-    assert rows["resnet18"]["parameters"] == "11689512"
-    assert rows["plain20"]["parameters"] == "269722"
-    assert rows["resnet18"]["paper_G"] == "1.8"
+    found = {row["network"]: row for row in rows(tmp_path / "out" / "table1.csv")}
+    assert found["resnet18"]["parameters"] == "11689512"
+    assert found["plain20"]["parameters"] == "269722"
+    assert found["resnet18"]["paper_G"] == "1.8"
 
 
 def test_everything_in_the_report_is_escaped(tmp_path):
@@ -234,9 +229,9 @@ def test_photographs_from_training_to_table_and_ensemble(shared_data, tmp_path):
         assert reproduce(name, *tiny, "--depths", "34", tmp=tmp_path) == 0
     row = table(tmp_path / "out" / "table2.csv")["ResNet-18"]
     assert (row["protocol"], row["test_examples"], row["shortcut"]) == ("ten_crop", "2", "A")
-    rows = table(tmp_path / "out" / "table3.csv")
-    assert [rows[f"ResNet-34 {option}"]["runs"] for option in "ABC"] == ["1", "1", "1"]
-    assert rows["PReLU-net"]["paper_top1"] == "24.27"
+    table_3 = table(tmp_path / "out" / "table3.csv")
+    assert [table_3[f"ResNet-34 {option}"]["runs"] for option in "ABC"] == ["1", "1", "1"]
+    assert table_3["PReLU-net"]["paper_top1"] == "24.27"
     assert "An ensemble of 2, not of six." in (tmp_path / "out" / "table5.md").read_text()
     evaluations = list((tmp_path / "runs").glob("*/evaluation-ten_crop/evaluation.json"))
     before = {path: path.stat().st_mtime_ns for path in evaluations}

@@ -32,7 +32,8 @@ def base(serving_packages, tmp_path_factory):
 
 @pytest.fixture(scope="session", params=["embedded", "tensorflow_model_server"])
 def server(request, base):
-    from running_server import Running, free_ports
+    from launch import free_ports
+    from running_server import Running
 
     config = base / model_base.LOCAL_CONFIG
     if request.param == "embedded":
@@ -43,7 +44,7 @@ def server(request, base):
         return
     if TF_SERVING is None:
         pytest.skip("tensorflow_model_server is not installed")
-    ports = free_ports()
+    ports = free_ports(2)
     process = subprocess.Popen(
         [
             TF_SERVING,

@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""What the embedded server adds: limits, batches of several callers, metrics, one address."""
+"""The embedded server alone: limits, batches of several callers, metrics, one address."""
 
 from __future__ import annotations
 

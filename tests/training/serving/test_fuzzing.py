@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""Broken messages, images and JSON: the server answers each with an allowed code, and serves on."""
+"""The server answers broken messages, images and JSON with an allowed code, and keeps serving."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def fuzz(process, count, seed):
     return codes
 
 
-# What malformed requests may be answered. INTERNAL is what gRPC itself says of bytes that are no
-# message at all, before the server sees them.
+# The answers that malformed requests may get. gRPC itself answers INTERNAL to bytes that are no
+# message, before the server sees them.
 ALLOWED = {
     *(200, 400, 404, 413),
     *("OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "INTERNAL"),

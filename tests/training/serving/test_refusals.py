@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""What servers refuse, and in which words; the next request is answered all the same."""
+"""Refused requests and their messages; the server answers the next request."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""The same questions over real sockets to the embedded server and, where it is, to TF Serving."""
+"""The embedded server and TF Serving, if installed, answer alike over real sockets."""
 
 from __future__ import annotations
 

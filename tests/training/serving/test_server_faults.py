@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""A server that is killed, given new and broken versions, and stopped: no caller notices."""
+"""No caller notices that a server is killed, stopped, or given new and broken versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import served
 for package in ("tensorflow_serving", "grpc", "starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(package, reason=f"the extra `serving` is not installed: no {package}")
 
-from running_server import free_ports
+from launch import free_ports
 
 from training.export import model_base
 from training.serving.client import Client, RequestError
@@ -139,9 +139,9 @@ def test_stopping_answers_what_has_arrived(tmp_path):
 
 @pytest.mark.slow
 def test_killed_under_load_and_started_again(tmp_path):
-    """Callers with a deadline that outlasts the restart see nothing of it."""
+    """Callers with a deadline beyond the restart do not notice it."""
     fresh(tmp_path)
-    ports = free_ports()
+    ports = free_ports(2)
     first = served.Process(tmp_path, *ports)
     with Load(f"grpc://127.0.0.1:{ports[0]}", callers=2, seconds=120) as load:
         load.more()

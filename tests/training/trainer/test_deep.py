@@ -1,4 +1,4 @@
-"""Deep nets, whose blocks run in a loop: a run ends in the same plain model, cut or not."""
+"""A run of a deep net, whose blocks run in a loop, ends in the same plain model, cut or not."""
 
 from __future__ import annotations
 
@@ -59,25 +59,17 @@ def test_the_network_in_training_keeps_its_loops():
 
 def test_exact_statistics_are_those_of_the_net_written_out():
     plain, scanned = network(scan=False), network(scan=True)
+    batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(5)
     for model in (plain, scanned):
-        assert (
-            batch_norm_statistics.recompute(
-                model, tf.data.Dataset.from_tensor_slices(IMAGES).batch(5)
-            )
-            == 12
-        )
+        assert batch_norm_statistics.recompute(model, batches) == 12
     again = network(scan=False)
     keras_resnet.copy_weights(scanned, again)
     assert len(visitor.batch_norms(plain)) == 19
-    for ours, theirs in zip(
-        visitor.batch_norms(plain),
-        visitor.batch_norms(again),
-        strict=True,
-    ):
+    for norm, other in zip(visitor.batch_norms(plain), visitor.batch_norms(again), strict=True):
         for name in ("moving_mean", "moving_variance"):
-            expected = getattr(ours, name).numpy()
+            expected = getattr(norm, name).numpy()
             atol = 1e-5 * np.abs(expected).max()
-            np.testing.assert_allclose(getattr(theirs, name).numpy(), expected, 1e-4, atol)
+            np.testing.assert_allclose(getattr(other, name).numpy(), expected, 1e-4, atol)
     assert {layer.momentum for layer in visitor.batch_norms(scanned)} == {0.9}
 
 
@@ -109,12 +101,12 @@ class Cut(Exception):  # noqa: N818  # no error
 
 
 @pytest.mark.slow
-def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
+def test_a_run_that_was_cut_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
     expected = train(job("scan=true"), tmp_path / "whole")
-    go_on = CheckpointSaver.on_train_batch_end
+    original = CheckpointSaver.on_train_batch_end
 
     def stop_after_two(self, batch, logs=None):
-        go_on(self, batch, logs)
+        original(self, batch, logs)
         if batch == 1:
             raise Cut
 
@@ -123,8 +115,8 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
         with pytest.raises(Cut):
             train(job("scan=true"), tmp_path / "cut", options=Options(checkpoint_steps=2))
     actual = train(job("scan=true"), tmp_path / "cut")
-    for ours, theirs in zip(expected.model.weights, actual.model.weights, strict=True):
-        np.testing.assert_allclose(theirs.numpy(), ours.numpy(), rtol=1e-5, atol=1e-6)
+    for weight, other in zip(expected.model.weights, actual.model.weights, strict=True):
+        np.testing.assert_allclose(other.numpy(), weight.numpy(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -1,16 +1,15 @@
-"""Several devices and several machines come to what one device comes to."""
+"""Several devices and several machines reach the weights of one device."""
 
 from __future__ import annotations
 
 import json
-import time
 
 import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from launch import PREDICT, finish, free_ports, last_checkpoint, run, start
+from launch import PREDICT, finish, free_ports, last_checkpoint, run, start, wait_for_checkpoints
 
 from training.trainer.backends import distribution
 
@@ -27,7 +26,7 @@ RECIPE = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The same run on one device, on two, on two machines; and on two with statistics apart."""
+    """One run on one device, on two, on two machines, and on two with separate statistics."""
     base = tmp_path_factory.mktemp("runs")
     finish(start(base / "one", *RECIPE, "--strategy=one"))
     finish(start(base / "mirrored", *RECIPE, "--strategy=mirrored", two_devices=True))
@@ -92,11 +91,7 @@ def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_st
         return [start(workdir, *long, "--strategy=auto", cluster=(ports, i)) for i in range(2)]
 
     first = workers()
-    deadline = time.monotonic() + 120
-    while not list(workdir.glob("checkpoints/step-*.npz")):
-        assert time.monotonic() < deadline, "no checkpoint within two minutes"
-        assert first[1].poll() is None, first[1].communicate()
-        time.sleep(0.02)
+    wait_for_checkpoints(first[1], workdir)
     first[1].kill()
     output, _ = first[0].communicate(timeout=120)
     assert first[0].returncode == 75, output  # what a supervisor restarts

@@ -1,4 +1,4 @@
-"""Runs that end before their last step, and go on."""
+"""Runs that end before their last step, and continue."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from training.trainer.train import Job, Options, train
 RECIPE = {"batch_size": 64, "held_out": 100, "augmentation": "none", "iterations": None}
 
 
-def test_a_paused_run_goes_on_as_if_it_had_not_been(tmp_path):
+def test_a_paused_run_continues_as_if_it_had_not_been(tmp_path):
     job = Job("resnet8", "digits", Recipe(**RECIPE, epochs=3), width=0.5)
     paused = train(job, tmp_path / "paused", options=Options(pause_after=1, measure_test=False))
     assert [row["epoch"] for row in paused.rows] == [1]
     assert paused.test_error is None
     assert paused.validation_error == pytest.approx(paused.rows[0]["val_error"], abs=1e-3)
-    on = train(job, tmp_path / "paused")
+    continued = train(job, tmp_path / "paused")
     whole = train(job, tmp_path / "whole")
-    assert [row["step"] for row in on.rows] == [row["step"] for row in whole.rows] == [6, 12, 18]
-    for row, other in zip(on.rows, whole.rows, strict=True):
+    for outcome in (continued, whole):
+        assert [row["step"] for row in outcome.rows] == [6, 12, 18]
+    for row, other in zip(continued.rows, whole.rows, strict=True):
         assert row["learning_rate"] == other["learning_rate"]
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)  # sums in another order
 
 
-def test_a_run_without_gain_ends_and_is_not_gone_on_with(tmp_path):
+def test_a_run_without_gain_ends_and_does_not_continue(tmp_path):
     recipe = Recipe(**RECIPE, epochs=40, early_stopping=2, learning_rate=0.0)
     job = Job("resnet8", "digits", recipe, width=0.5)
     epochs = [(row["val_error"], row["val_loss"]) for row in train(job, tmp_path).rows]

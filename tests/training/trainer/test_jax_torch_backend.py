@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from launch import CHECKOUT, last_checkpoint
+import run_arrays
+from launch import finish, last_checkpoint, run, wait_for_checkpoints
 
 from training.config import recipes
 from training.config.jobs import Job
@@ -24,12 +21,7 @@ from training.models import networks
 from training.trainer import learning_rate, optimizer
 from training.trainer.backends.several_steps import ArraySource
 
-run_arrays = importlib.util.module_from_spec(
-    spec := importlib.util.spec_from_file_location(
-        "run_arrays", Path(__file__).parents[1] / "run_arrays.py"
-    )
-)
-spec.loader.exec_module(run_arrays)
+SCRIPT = Path(run_arrays.__file__)
 
 RECIPE = (
     "--set=iterations=38",
@@ -45,27 +37,14 @@ RECIPE = (
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """JAX keeps the programs, and the next process of the same net need not compile them."""
+    """JAX keeps the programs, so that the next process of the same net does not compile them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("programs")))
         yield
 
 
 def start(backend: str, steps_per_call: str, *arguments: str) -> subprocess.Popen:
-    script = Path(__file__).parents[1] / "run_arrays.py"
-    return subprocess.Popen(
-        [sys.executable, str(script), steps_per_call, *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+    return run([str(SCRIPT), steps_per_call, *arguments], KERAS_BACKEND=backend)
 
 
 def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> subprocess.Popen:
@@ -87,12 +66,8 @@ def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) ->
     assert [row.split(",")[1] for row in rows] == ["step", "15", "30", "38"]  # 480 // 32
 
     process = training("jax", few_digits, cut)
-    deadline = time.monotonic() + 240
-    while not list((cut / "checkpoints").glob("step-*.npz")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
+    wait_for_checkpoints(process, cut)
+    process.kill()
     process.communicate()
     assert not (cut / "result.json").exists()
     assert "resumed at step" in finish(training("jax", few_digits, cut))
@@ -112,7 +87,7 @@ def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) ->
 
 
 def by_hand(few_digits: Path, weights: list[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
-    """The same steps on TensorFlow, one `train_on_batch` each: (epochs' losses, weights)."""
+    """The epochs' losses and the weights by `train_on_batch` on TensorFlow, step by step."""
     recipe = recipes.override(recipes.RECIPES["cifar10"], run_arrays.CHANGES)
     dataset = datasets.load("digits", str(few_digits))
     job = Job("resnet8", "digits", recipe, seed=3)

@@ -60,7 +60,7 @@ def test_plateau_divides_by_ten_after_patience_epochs_without_a_lower_error():
     assert seen == [-1, -1, -1, -1, -2, -2, -2, -2, -3, -3]
 
 
-def test_a_controller_goes_on_from_its_state():
+def test_a_controller_continues_from_its_state():
     recipe = Recipe(schedule="plateau", patience=2, warmup_learning_rate=0.001)
     first, second = Controller(recipe, 100), Controller(recipe, 100)
     first.after_step(0.5)

@@ -1,4 +1,4 @@
-"""Kill -9 at any moment, run the same command again: bit for bit the uninterrupted run."""
+"""A run killed at any moment and started again equals the uninterrupted run bit for bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from launch import finish, last_checkpoint, start
 
-# Warm-up and plateau are the schedules with memory; augmentation draws; two epochs and a rest.
+# Warm-up and plateau have memory, augmentation draws, and the run has two epochs and a rest.
 RECIPE = (
     "--set=iterations=60",
     "--set=batch_size=32",
@@ -51,9 +51,9 @@ def unfinished_file(workdir: Path) -> bool:
 
 
 def killed_until_done(workdir: Path, kills: int, seed: int) -> int:
-    """Kills that many times, every second one in the middle of writing a checkpoint if it can.
+    """Kills the run `kills` times, every second time while it writes a checkpoint if possible.
 
-    Returns how many of them left an unfinished checkpoint behind.
+    Returns how many kills left an unfinished checkpoint behind.
     """
     draw = random.Random(seed)
     torn = 0
@@ -86,7 +86,7 @@ def test_killed_many_times_and_while_writing(uninterrupted, tmp_path):
         workdir = tmp_path / str(attempt)
         torn += killed_until_done(workdir, kills=6, seed=attempt)
         assert_same_run(workdir, uninterrupted)
-    assert torn > 0, "no kill fell into the writing of a checkpoint: nothing was shown of it"
+    assert torn > 0, "no kill fell into the writing of a checkpoint"
 
 
 def test_the_run_is_the_same_whatever_ended_it_on_the_way(uninterrupted, tmp_path):

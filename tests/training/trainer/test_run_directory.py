@@ -60,7 +60,7 @@ def test_the_split_is_recorded_and_taken_again(finished, tmp_path):
     assert train(job(root, split=split), workdir).rows[-1]["step"] == 4
 
 
-def test_skipping_a_bad_image_that_stopped_a_run_is_no_other_run(tmp_path):
+def test_a_run_that_a_bad_image_stopped_continues_without_it(tmp_path):
     root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
     bad = next(Path(path) for path in (root / "cat").iterdir())
     bad.write_bytes(bad.read_bytes()[:200])
@@ -70,7 +70,7 @@ def test_skipping_a_bad_image_that_stopped_a_run_is_no_other_run(tmp_path):
     assert train(job(root, skip_bad_images=True), workdir).rows[-1]["step"] == 4
 
 
-def test_a_directory_of_before_data_were_recorded_opens(tmp_path):
+def test_a_directory_without_recorded_data_opens(tmp_path):
     root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
     train(job(root), workdir, options=Options(pause_after=1))
     described = json.loads((workdir / "job.json").read_text())

@@ -1,8 +1,7 @@
-"""A whole small run in this process: what it writes, and what it refuses."""
+"""A whole small run in this process: its files and its refusals."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import fcntl
 import json
@@ -11,6 +10,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from csv_files import numbers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -31,11 +31,6 @@ def run(tmp_path_factory):
     return workdir, train(JOB, workdir)
 
 
-def rows(workdir):
-    with (workdir / "history.csv").open() as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
 def test_everything_is_there(run):
     workdir, _ = run
     for name in ("job.json", "recipe.json", "history.csv", "curve.png", "model.keras"):
@@ -49,7 +44,7 @@ def test_everything_is_there(run):
 
 
 def test_history_has_a_row_per_epoch_and_the_loss_falls(run):
-    history = rows(run[0])
+    history = numbers(run[0] / "history.csv")
     assert [row["step"] for row in history] == [31, 62, 83]  # 510 images, batches of 16
     assert history[-1]["loss"] < 0.75 * history[0]["loss"]
     assert history[-1]["error"] < history[0]["error"]
@@ -58,15 +53,14 @@ def test_history_has_a_row_per_epoch_and_the_loss_falls(run):
 
 
 def test_steps_have_the_loss_between_two_rows(run):
-    with (run[0] / "steps.csv").open() as file:
-        points = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    points = numbers(run[0] / "steps.csv")
     assert [point["step"] for point in points] == list(range(1, 84))
-    epoch = rows(run[0])[0]
+    epoch = numbers(run[0] / "history.csv")[0]
     for name in ("loss", "error"):
         assert np.mean([point[name] for point in points[:31]]) == pytest.approx(epoch[name], 1e-3)
 
 
-def test_a_history_of_before_is_still_read(run, tmp_path):
+def test_a_history_of_an_older_version_is_read(run, tmp_path):
     found, role = history.read(run[0] / "history.csv")
     assert role == "test"
     older = (run[0] / "history.csv").read_text().replace("test_", "val_")
@@ -80,7 +74,8 @@ def test_tensorboard_says_the_same(run):
     events.Reload()
     for name in ("loss", "error", "test_loss", "test_error", "learning_rate"):
         told = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
-        assert told == pytest.approx([row[name] for row in rows(workdir)], rel=1e-6)
+        expected = [row[name] for row in numbers(workdir / "history.csv")]
+        assert told == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_model_takes_raw_pixels_and_its_error_is_the_reported_one(run):
@@ -94,7 +89,7 @@ def test_the_model_takes_raw_pixels_and_its_error_is_the_reported_one(run):
     assert outcome.test_examples == 217
     assert json.loads((workdir / "result.json").read_text())["test_error"] == pytest.approx(error)
     # Without held-out images every epoch is evaluated on the test images, and the file says so.
-    assert rows(workdir)[-1]["test_error"] == pytest.approx(error, abs=1e-3)
+    assert numbers(workdir / "history.csv")[-1]["test_error"] == pytest.approx(error, abs=1e-3)
 
 
 def test_the_mean_that_was_subtracted_stands_in_front(run):

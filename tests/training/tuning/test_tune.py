@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import csv_files
 import pytest
 from launch import CHECKOUT, finish, free_ports, run
 
@@ -53,15 +51,14 @@ def kill_newest_child_when(condition: Callable[[], object]) -> None:
 
 
 def trials(search: Path) -> list[dict[str, str]]:
-    with (search / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
+    return csv_files.rows(search / "trials.csv")
 
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory) -> tuple[Path, str]:
-    """Three trials: in the first the search is killed and begun again, the second is killed.
+    """The directory of a search of three trials, and what its last process printed.
 
-    What the second search printed.
+    The search is killed in its first trial and started again; then the second trial is killed.
     """
     path = tmp_path_factory.mktemp("searches") / "search"
     first = run(["-m", "training", *THREE, f"--workdir={path}"])
@@ -84,7 +81,7 @@ def search(tmp_path_factory) -> tuple[Path, str]:
     return path, printed.getvalue()
 
 
-def test_a_search_that_is_killed_takes_its_trial_with_it_and_both_go_on(search):
+def test_a_search_that_is_killed_takes_its_trial_with_it_and_both_continue(search):
     path, _ = search
     log = (path / "trial_0000" / "log.txt").read_text()
     assert log.count("resumed at step") == 1
@@ -113,8 +110,7 @@ def test_sorted_trials_comparison_and_picture(search):
     assert errors == sorted(errors)
     for row in rows:
         assert f"{float(row['validation_error']):.2f}" in printed
-    with (path / "comparison.csv").open() as file:
-        groups = {row["shortcut"]: row for row in csv.DictReader(file)}
+    groups = {row["shortcut"]: row for row in csv_files.rows(path / "comparison.csv")}
     assert {name: (g["trials"], g["failed"]) for name, g in groups.items()} == {
         "A": ("1", "0"),
         "B": ("0", "1"),
@@ -125,7 +121,7 @@ def test_sorted_trials_comparison_and_picture(search):
     assert (path / "search.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_only_the_best_run_keeps_its_checkpoints_and_no_run_has_looked_at_the_test(search):
+def test_only_the_best_run_keeps_its_checkpoints_and_no_run_measures_the_test_error(search):
     path, _ = search
     best = trials(path)[0]["trial"]
     assert [file.parts[-3] for file in path.glob("trial_*/run/model.keras")] == [f"trial_{best}"]
@@ -182,19 +178,13 @@ def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path, mo
     (port,) = free_ports(1)
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{CHECKOUT}")
     command = [
         *("tune", *NET, *RECIPE, "--tuner=grid", "--fix=shortcut=A", "--range=batch_size=32,33"),
         *("--iterations=4", "--strategy=mirrored", f"--workdir={tmp_path / 'search'}"),
     ]
+    path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "training", *command],
-            env={**os.environ, "KERASTUNER_TUNER_ID": name},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        run(["-m", "training", *command], KERASTUNER_TUNER_ID=name, PYTHONPATH=path)
         for name in ("worker1", "worker2")
     ]
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
@@ -227,13 +217,11 @@ def test_every_tuner_searches(kind, tmp_path):
     ended = records.read_all(tmp_path)
     assert sum(record.completed for record in ended) >= 4
     if kind == "hyperband":
-        went_on = [record for record in ended if record.run != record.trial]
-        assert went_on
-        for record in went_on:
-            assert (
-                "resumed at step"
-                in (records.directory_of(tmp_path, record.trial) / "log.txt").read_text()
-            )
+        continued = [record for record in ended if record.run != record.trial]
+        assert continued
+        for record in continued:
+            log = records.directory_of(tmp_path, record.trial) / "log.txt"
+            assert "resumed at step" in log.read_text()
         assert {record.ended for record in ended if record.completed} >= {"paused", "whole"}
 
 

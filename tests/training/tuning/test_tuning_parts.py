@@ -1,4 +1,4 @@
-"""What a search is made of, without training: space, oracles, records, comparison, stopping."""
+"""The parts of a search, without training: space, oracles, records, comparison, stopping."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_a_trial_is_the_base_job_with_its_values_in_place():
         "seed": 4,
     }
     job = space.job_of(JOB, values)
-    row = job.architecture
-    assert (row.name, row.shortcut, row.zero_init_residual) == ("resnet32", "C", True)
-    assert (row.first_filters, row.filters) == (32, (32, 64, 128))
+    net = job.architecture
+    assert (net.name, net.shortcut, net.zero_init_residual) == ("resnet32", "C", True)
+    assert (net.first_filters, net.filters) == (32, (32, 64, 128))
     assert job.recipe == dataclasses.replace(
         Recipe(), learning_rate=0.2, weight_decay=0.0, schedule="cosine", batch_size=64
     )
@@ -93,7 +93,7 @@ def test_a_space_with_an_impossible_network_is_refused():
         space.check(JOB, space.narrowed(SPACE, [], ["width=1.0,0.3"]))
 
 
-def test_a_job_file_says_what_it_was_and_a_recipe_may_come_from_it(tmp_path):
+def test_a_job_comes_back_from_its_file_and_so_does_its_recipe(tmp_path):
     job = space.job_of(JOB, {"shortcut": "B", "n": 3, "width": 0.5, "seed": 2})
     path = tmp_path / "job.json"
     write_json(path, {"job": jobs.values(job)})
@@ -158,19 +158,19 @@ def test_a_kill_between_the_trial_s_file_and_the_oracle_s_loses_nothing(tmp_path
 def test_failures_stop_neither_a_search_nor_a_bracket(tmp_path):
     ended = []
     oracle, _ = oracle_in(tmp_path, "hyperband", ended, {"max_epochs": 3, "factor": 3})
-    went_on = 0
+    continued = 0
     for number in range(20):
         trial = oracle.create_trial("tuner0")
         if trial.status == TrialStatus.STOPPED:
             break
-        went_on += "tuner/trial_id" in trial.hyperparameters.values
+        continued += "tuner/trial_id" in trial.hyperparameters.values
         ends(oracle, trial, float("nan") if number in (0, 2, 3) else float(number))
     assert trial.status == TrialStatus.STOPPED
-    assert went_on, "the others were not promoted"
+    assert continued, "the others were not promoted"
     assert len(ended) == number
 
 
-def test_prune_keeps_the_best_and_what_may_go_on(tmp_path):
+def test_prune_keeps_the_best_and_the_runs_that_may_continue(tmp_path):
     ended = [record("0", 5.0), record("1", 3.0), record("2", 4.0), record("3"), record("4", 9.0)]
     for one in ended:
         run = records.run_of(tmp_path, one.trial)
@@ -200,7 +200,7 @@ def test_records_come_back_and_whole_runs_lead(tmp_path):
 def test_comparison_by_hand():
     ended = [
         *(record("0", 4.0), record("1", 8.0), record("2", 5.0, "B"), record("3", None, "B")),
-        *(record("4", 9.0, "none"), record("5", 3.0, run="1")),  # 5 went on with 1
+        *(record("4", 9.0, "none"), record("5", 3.0, run="1")),  # 5 continued 1
     ]
     a, b, none = comparison.compare(ended, "resnet20")
     assert (a.trials, a.mean, a.best.trial) == (2, 3.5, "5")

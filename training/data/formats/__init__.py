@@ -1,1 +1,1 @@
-"""What TensorFlow's decoders leave to do for each image format, in the graph."""
+"""The parts of each image format that TensorFlow's decoders do not read, in the graph."""

@@ -55,7 +55,7 @@ def displayed_extent(extent: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
 
 
 def stored_box(box: tf.Tensor, displayed: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
-    """Where a box of the picture that is shown is stored.
+    """The stored box of a box of the picture that is shown.
 
     Args:
         box: (4,) int32: top, left, height and width in the picture that is shown.

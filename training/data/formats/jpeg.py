@@ -1,4 +1,4 @@
-"""JPEG: where its Exif data are, kinds that are not read, grey pictures of four colours."""
+"""JPEG: the place of its Exif data, kinds that are not read, grey pictures of four colours."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def exif_place(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def refusal(encoded: tf.Tensor) -> tf.Tensor:
-    """Why a JPEG file that is whole may not be decoded, a string; "" if nothing is known."""
+    """The reason why a whole JPEG file is not decoded, a string; "" if none is known."""
     end = length(encoded)
 
     def step(place: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,11 +1,11 @@
-"""Which image format a file is of, by its first bytes. No TensorFlow here."""
+"""The image format of a file, by its first bytes. No TensorFlow here."""
 
 from __future__ import annotations
 
 READ_FORMATS = "JPEG, PNG, GIF, BMP or WebP"
 HEADER_BYTES = 18
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # their lengths; a text may begin with "BM" too
-# What other files are, by bytes of theirs and the place of these.
+# Kinds of other files: the place of some bytes, these bytes, and the name of the kind.
 OTHERS = (
     (4, b"ftyp", "HEIC, AVIF or a film"),
     *((0, magic, "TIFF") for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
@@ -40,7 +40,7 @@ def kind(header: bytes) -> str | None:
 
 
 def unread_kind(header: bytes) -> str:
-    """What a file of another format is, such as "TIFF, which is not read"."""
+    """The kind of a file of another format, such as "TIFF, which is not read"."""
     if not header:
         return "empty"
     for start, magic, name in OTHERS:

@@ -90,7 +90,7 @@ class Api:
                 response = Response(text, media_type="application/json")
         except ServingError as error:
             message = error.message
-            response = JSONResponse(rest_json.error_body(error), HTTP_STATUS[error.code])
+            response = JSONResponse({"error": error.message}, HTTP_STATUS[error.code])
         except ClientDisconnect:
             response = JSONResponse({"error": "the caller has gone"}, 499)
         except Exception as error:  # a fault in one request must not end the server

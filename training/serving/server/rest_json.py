@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from training.serving.server.batching import Arrays
-from training.serving.server.errors import ServingError, invalid
+from training.serving.server.errors import invalid
 
 DEEPEST = 16  # nesting of lists and objects; images have 4
 
@@ -137,7 +137,3 @@ def _listed(name: str, value: np.ndarray) -> list[Any]:
     else:
         texts = [item.decode(errors="replace") for item in value.ravel()]
     return list(np.array(texts, dtype=object).reshape(value.shape).tolist())
-
-
-def error_body(error: ServingError) -> dict[str, str]:
-    return {"error": error.message}

@@ -1,9 +1,9 @@
-"""What a training run asks of its Keras backend: devices, input, and how a step is compiled."""
+"""The part of a training run that depends on the Keras backend: devices, input, compilation."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from training.config.jobs import Job
 
 
+class Images(NamedTuple):
+    """The images of a split, as a net takes them."""
+
+    split: Split
+    size: int  # side of the crops of photographs
+    mean: np.ndarray = np.zeros((), np.float32)  # subtracted from the pixels
+
+
 class Backend(Protocol):
-    """What a run leaves to its backend."""
+    """The devices, the input and the compilation of a run; every backend derives from it."""
 
     chief: bool  # this process writes the run's files
     workers: int  # processes that train together
@@ -53,41 +61,32 @@ class Backend(Protocol):
 
     def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
         """Returns the learning-rate callback."""
+        return LearningRateSetter(counter, controller)
 
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
         """Returns the callbacks that only this backend needs."""
+        return []
 
     def training_input(
-        self,
-        model: keras.Model,
-        split: Split,
-        job: Job,
-        mean: np.ndarray,
-        size: int,
-        rate: LearningRateSetter,
+        self, model: keras.Model, images: Images, job: Job, rate: LearningRateSetter
     ) -> tuple[Any, int]:
         """Returns what `fit` iterates over, from the counter's step on, and the steps of a call."""
 
-    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
+    def validation_input(self, images: Images, at_most: int) -> Any:
         """Returns what `fit` evaluates at every epoch's end: every image once.
 
-        Args:
-            split: The images.
-            at_most: Images in a batch, unless a smaller batch suits the devices better.
-            size: Side of the crops of photographs.
-            mean: Subtracted from the pixels.
+        A batch has `at_most` images, or fewer where that suits the devices better.
         """
 
-    def evaluation_input(
-        self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
-    ) -> Any:
-        """Returns whole batches of the split's images, in order; several processes take turns."""
+    def evaluation_input(self, images: Images, batch_size: int) -> Any:
+        """Returns whole batches of the images, in order; several processes take turns."""
 
     def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
         """Returns the sum of the float64 arrays that all processes of the run call it with."""
+        return values
 
-    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
-        """Returns the share of the split's images that a finished model answers right.
+    def accuracy(self, model: keras.Model, images: Images, batch_size: int) -> float:
+        """Returns the share of the images that a finished model answers right.
 
         Of several processes all must call it, and each evaluates a part of the images.
         """

@@ -19,11 +19,11 @@ from training.config.recipes import Recipe
 from training.data import array_files
 from training.data.draws import Draws
 from training.data.input_wait import InputWait
-from training.data.splits import ArraySplit, Split
+from training.data.splits import ArraySplit
 from training.trainer.backends import data_parallel
+from training.trainer.backends.backend import Backend, Images
 from training.trainer.backends.data_parallel import DataParallel
 from training.trainer.backends.several_steps import STEPPING, ArraySource, PhotographSource
-from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
@@ -37,8 +37,8 @@ STEPS_PER_CALL = 50
 EVALUATION_BATCH = 1000  # small images; nothing is kept for a backward pass
 
 
-class JaxTorchBackend:
-    """Implements `training.trainer.backends.backend.Backend`.
+class JaxTorchBackend(Backend):
+    """Training on JAX or PyTorch, whichever runs.
 
     Args:
         devices: What to train on; `None` is this machine's first device.
@@ -114,18 +114,10 @@ class JaxTorchBackend:
     def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
         return PlannedRate(counter, controller)
 
-    def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
-        return []
-
     def training_input(
-        self,
-        model: keras.Model,
-        split: Split,
-        job: Job,
-        mean: np.ndarray,
-        size: int,
-        rate: LearningRateSetter,
+        self, model: keras.Model, images: Images, job: Job, rate: LearningRateSetter
     ) -> tuple[Any, int]:
+        split, size, mean = images
         draws = Draws.of(job.recipe, split.examples, model.output_shape[-1], job.seed)
         draws.check(split)
         if not isinstance(split, ArraySplit):
@@ -137,34 +129,31 @@ class JaxTorchBackend:
             return self.input_wait.timed(batches), 1
         # One by one while any step's error may end the warm-up.
         at_once = 1 if rate.controller.warming_up else self.steps_per_call
-        images, labels = _on_device(split)
+        pixels, labels = _on_device(split)
         model.source = ArraySource(
-            draws, rate, self.steps_per_call, at_once, images=images, labels=labels, mean=mean
+            draws, rate, self.steps_per_call, at_once, images=pixels, labels=labels, mean=mean
         )
         return _calls(split), at_once
 
-    def evaluation_input(
-        self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
-    ) -> Any:
+    def evaluation_input(self, images: Images, batch_size: int) -> Any:
+        split, size, mean = images
         if isinstance(split, ArraySplit):
             return EvaluationBatches(split, batch_size, mean)
         from training.data.batches import eval_batches
 
         return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size)
 
-    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
+    def validation_input(self, images: Images, at_most: int) -> Any:
+        split = images.split
         if self.devices:
             at_most = data_parallel.evaluation_batch_size(split.examples, at_most, self.replicas)
         elif isinstance(split, ArraySplit):
             batches = -(-split.examples // EVALUATION_BATCH)
             at_most = -(-split.examples // batches)  # equal if possible: one program fits them all
-        return self.evaluation_input(split, at_most, size, mean)
+        return self.evaluation_input(images, at_most)
 
-    def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
-        return values
-
-    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
-        batches = self.evaluation_input(split, batch_size, size)
+    def accuracy(self, model: keras.Model, images: Images, batch_size: int) -> float:
+        batches = self.evaluation_input(images, batch_size)
         return float(model.evaluate(batches, return_dict=True, verbose=0)["accuracy"])
 
 
@@ -178,11 +167,11 @@ class PlannedRate(LearningRateSetter):
 class EvaluationBatches(keras.utils.PyDataset):
     """Every image once, in the split's order, on the device; the last batch may be smaller."""
 
-    def __init__(self, split: ArraySplit, batch_size: int, mean: np.ndarray | None) -> None:
+    def __init__(self, split: ArraySplit, batch_size: int, mean: np.ndarray) -> None:
         super().__init__()
         self.images, self.labels = _on_device(split)
         self.batch_size = batch_size
-        self.mean = 0.0 if mean is None else mean
+        self.mean = mean
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)

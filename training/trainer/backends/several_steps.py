@@ -22,7 +22,7 @@ from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 
 
 class Plan(NamedTuple):
-    """What one call is to do. Arrays are as long as the longest call, so that one program fits."""
+    """The plan of one call. Arrays are as long as the longest call, so that one program fits."""
 
     steps: np.int32  # how many
     rates: np.ndarray  # (most,) float32
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where the rates and batches of the steps come from."""
+    """The source of the steps' rates and batches."""
 
     draws: Draws
     rate: LearningRateSetter

@@ -18,22 +18,20 @@ from training.data.draws import Draws
 from training.data.input_wait import InputWait
 from training.data.reading_errors import readable_errors
 from training.data.shares import Share, Turn
-from training.data.splits import Split
 from training.models import networks
 from training.models.fused_batch_norm import with_fused_batch_norm
 from training.trainer.backends import distribution
+from training.trainer.backends.backend import Backend, Images
 from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
-from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.callbacks.tensorboard_log import TensorBoardLog
-from training.trainer.learning_rate import Controller
 
 if TYPE_CHECKING:
     from training.config.jobs import Job
 
 
-class TensorFlowBackend:
-    """Implements `training.trainer.backends.backend.Backend`.
+class TensorFlowBackend(Backend):
+    """Training on TensorFlow.
 
     Args:
         strategy: What to train on; `None` is this machine's first device. The recipe's batch is
@@ -95,9 +93,6 @@ class TensorFlowBackend:
     def jit_compile(self, recipe: Recipe) -> bool:
         return recipe.jit
 
-    def rate(self, counter: StepCounter, controller: Controller) -> LearningRateSetter:
-        return LearningRateSetter(counter, controller)
-
     def callbacks(self, recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
         found: list[keras.callbacks.Callback] = []
         if recipe.batch_norm == "per_replica" and self.replicas > 1:
@@ -107,14 +102,9 @@ class TensorFlowBackend:
         return found
 
     def training_input(
-        self,
-        model: keras.Model,
-        split: Split,
-        job: Job,
-        mean: np.ndarray,
-        size: int,
-        rate: LearningRateSetter,
+        self, model: keras.Model, images: Images, job: Job, rate: LearningRateSetter
     ) -> tuple[Any, int]:
+        split, size, mean = images
         draws = Draws.of(job.recipe, split.examples, model.output_shape[-1], job.seed)
 
         def batches(share: Share) -> tf.data.Dataset:
@@ -127,7 +117,8 @@ class TensorFlowBackend:
 
         return distribution.distributed_input(self.strategy, batches), 1
 
-    def validation_input(self, split: Split, at_most: int, size: int, mean: np.ndarray) -> Any:
+    def validation_input(self, images: Images, at_most: int) -> Any:
+        split, size, mean = images
         batch_size = distribution.evaluation_batch_size(split.examples, at_most, self.replicas)
 
         def batches(share: Share) -> tf.data.Dataset:
@@ -137,21 +128,23 @@ class TensorFlowBackend:
 
         return distribution.distributed_input(self.strategy, batches)
 
-    def evaluation_input(
-        self, split: Split, batch_size: int, size: int, mean: np.ndarray | None = None
-    ) -> Any:
+    def evaluation_input(self, images: Images, batch_size: int) -> Any:
+        split, size, mean = images
         turn = Turn(self.worker, self.workers)
         return eval_batches(split, batch_size=batch_size, mean=mean, image_size=size, share=turn)
 
     def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
         return distribution.sum_over_workers(self.strategy, values)
 
-    def accuracy(self, model: keras.Model, split: Split, batch_size: int, size: int) -> float:
+    def accuracy(self, model: keras.Model, images: Images, batch_size: int) -> float:
+        split, size, mean = images
         share = Share(self.worker, 1, self.workers)
         spans = share.spans(split.examples, batch_size)
         own = int((spans[:, 1] - spans[:, 0]).sum())
         right = 0.0
         if own:
-            batches = eval_batches(split, batch_size=batch_size, image_size=size, share=share)
+            batches = eval_batches(
+                split, batch_size=batch_size, mean=mean, image_size=size, share=share
+            )
             right = own * model.evaluate(batches, return_dict=True, verbose=0)["accuracy"]
         return float(self.sum_over_workers(np.array(right))) / split.examples

@@ -93,7 +93,7 @@ class History(keras.callbacks.Callback):
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
         self.rows = list(state["rows"])
-        self.points = list(state.get("points", ()))  # checkpoints of before have none
+        self.points = list(state.get("points", ()))  # older checkpoints have none
         steps, loss, error = state.get("seen", (0, 0.0, 0.0))
         self.seen = (steps, loss, error)
 
@@ -103,7 +103,7 @@ def read(path: Path) -> tuple[list[Row], Role | None]:
 
     Returns:
         The rows with the names of `COLUMNS`, and `validation` or `test`, the images that the `val`
-        columns are of; `None` in a file of before these were told apart.
+        columns are of; `None` in a file of a version that did not tell them apart.
 
     Raises:
         OSError: If it cannot be read.

@@ -14,7 +14,7 @@ from training.common.progress_bars import ProgressBar
 from training.data.input_wait import InputWait
 from training.trainer.callbacks.step_counter import StepCounter
 
-SECONDS_BEFORE_ESTIMATE = 5.0  # of steps, from which the time of all others is told
+SECONDS_BEFORE_ESTIMATE = 5.0  # of steps, from which the remaining time is estimated
 # Shares of a step's time that it waits for its batch.
 WAIT_SHOWN, WAIT_WARNED = 0.05, 0.25
 

@@ -1,0 +1,30 @@
+"""Python code in processes of their own, each on a backend of Keras."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import CHECKOUT
+
+
+def run(backend: str, *arguments: object, **environment: str) -> str:
+    """Runs Python with these arguments on `backend`, or skips the test; returns what it printed."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    return done.stdout
+
+
+def run_quickly_compiled(backend: str, *arguments: object) -> str:
+    """`run`, in which JAX compiles faster and computes more slowly."""
+    return run(backend, *arguments, JAX_DISABLE_MOST_OPTIMIZATIONS="1")
