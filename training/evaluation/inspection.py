@@ -73,7 +73,9 @@ def gradcam(
     found = analysis.grad_cam(model, pixels, layer=layer)
     seen = [class_names[i] for i in found.classes]
     if true is None:
-        titles = [f"{Path(name).name}\n{one}" for name, one in zip(images, seen, strict=True)]
+        titles = [
+            f"{_short(Path(name).name)}\n{one}" for name, one in zip(images, seen, strict=True)
+        ]
     else:
         titles = [
             marked(one, own) + ("" if one == own else f"\ntrue: {own}")
@@ -145,3 +147,8 @@ def _others(
         rows.append(kept[: len(row) - 1])
     indices = [[int(i) for i, _ in row] for row in rows]
     return indices, [[float(value) for _, value in row] for row in rows]
+
+
+def _short(name: str) -> str:
+    """Returns a file's name, its middle cut out where it is wider than a picture of the grid."""
+    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from keras_resnet.weights.published import of_network
+from training.data.splits import ROLES
+
 FILE = "README.md"
 NAMED = 20  # classes that the card lists by name
 
@@ -53,6 +56,12 @@ def _training(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"(<{weights['origin']['url']}>)."
     elif job:
         yield f"- Data set: {job['dataset']}, {result['train_examples']:,} training images."
+        data = facts.get("data", {})
+        roles = [f"{role} {data[role]}" for role in ROLES if data.get(role)]
+        if roles:
+            yield f"- Images: {'; '.join(roles)}."
+        if job.get("weights"):
+            yield f"- Started from the weights {job['weights']}."
         if result.get("skipped_images"):
             yield f"- Left out, because they cannot be decoded: {result['skipped_images']} images."
         yield f"- Seed: {job['seed']}. Finished {result['finished']} on {result['hardware']}."
@@ -93,6 +102,13 @@ def _licence(facts: Mapping[str, Any]) -> str:
     origin = facts.get("weights", {}).get("origin")
     if origin:
         return f"{origin['licence']}, as published; the data set may have terms of its own."
+    job = facts.get("job", {})
+    for published in of_network(job.get("network", "")):
+        if published.name == job.get("weights"):
+            return (
+                f"The training started from weights that are published under "
+                f"{published.origin.licence}; its images may have terms of their own."
+            )
     return (
         "Not recorded. It follows from the training images and from any weights that the training "
         "began with."

@@ -74,7 +74,10 @@ def from_file(
     """
     model = image_classifier(opened_model(file), convention, image_size)
     result = _json(file.with_name("result.json"))
-    job = _json(file.with_name("job.json")).get("job", {})
+    described = _json(file.with_name("job.json"))
+    job = described.get("job", {})
+    if job:  # its recipe with the numbers that followed from the data
+        job = {**job, "recipe": _json(file.with_name("recipe.json")) or job["recipe"]}
     if labels is None and "class_names" in result:
         labels = result["class_names"]
     elif labels is None:
@@ -88,7 +91,7 @@ def from_file(
         "trained_on": job.get("dataset"),
         "test_error": {k: result[k] for k in ("test_error", "test_examples") if k in result},
         "convention": convention or "raw pixels, 0..255",
-        **({"job": job, "result": result} if job else {}),
+        **({"job": job, "result": result, "data": described.get("data", {})} if job else {}),
     }
     size = model.input_shape[1]
     # Photographs are tested on the centre of a larger one; other images have their size.

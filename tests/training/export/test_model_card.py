@@ -41,7 +41,8 @@ def test_a_run_s_data_recipe_and_error():
         {
             "network": "resnet20",
             "weights": {"file": "model.keras", "sha256": "ab" * 32},
-            "job": jobs.values(Job("resnet20", "cifar10", recipe, seed=3)),
+            "job": jobs.values(Job("resnet20", "cifar10", recipe, seed=3, weights="cifar10")),
+            "data": {"class_names": ["cat"], "train": "45000 images, sha256 f7cc"},
             "result": {
                 "train_examples": 45000,
                 "skipped_images": 2,
@@ -56,6 +57,9 @@ def test_a_run_s_data_recipe_and_error():
         "`resnet20` tells 2 classes",
         "cifar10, 45,000 training images",
         "cannot be decoded: 2 images",
+        "train 45000 images, sha256 f7cc",
+        "Started from the weights cifar10",
+        "published under Apache-2.0",
         "Seed: 3",
         f"| batch_size | {recipe.batch_size} |",
         "8.75 % of 10,000 images; one run",
