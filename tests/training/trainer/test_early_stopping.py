@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from training.config.recipes import Recipe
@@ -25,11 +27,13 @@ def test_a_paused_run_continues_as_if_it_had_not_been(tmp_path):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)  # sums in another order
 
 
-def test_a_run_without_gain_ends_and_does_not_continue(tmp_path):
+def test_a_run_without_gain_ends_and_does_not_continue(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     recipe = Recipe(**RECIPE, epochs=40, early_stopping=2, learning_rate=0.0)
     job = Job("resnet8", "digits", recipe, width=0.5)
     epochs = [(row["val_error"], row["val_loss"]) for row in train(job, tmp_path).rows]
     assert len(epochs) < 40
+    assert "no gain in 2 epochs: the run ends early" in caplog.text
     assert len(epochs) - 1 - epochs.index(min(epochs)) == 2
     assert len(train(job, tmp_path).rows) == len(epochs)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from training.trainer.callbacks.history import History
+
+logger = logging.getLogger(__name__)
 
 
 class EarlyStopping(keras.callbacks.Callback):
@@ -29,12 +32,17 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def due(self) -> bool:
+        epochs = len(self.history.rows)
+        return self.without_gain or (self.pause_after is not None and epochs >= self.pause_after)
+
+    @property
+    def without_gain(self) -> bool:
         epochs = [(row["val_error"], row["val_loss"]) for row in self.history.rows]
-        if self.pause_after is not None and len(epochs) >= self.pause_after:
-            return True
         if self.patience is None or not epochs:
             return False
         return len(epochs) - 1 - epochs.index(min(epochs)) >= self.patience
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.stop_training = self.due
+        if self.without_gain:
+            logger.info("no gain in %d epochs: the run ends early", self.patience)
