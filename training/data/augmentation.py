@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from training.data import image_decoding
 from training.data.draws import PhotographDraw
+from training.data.formats.fields import traced_once
 
 # Section 3.4 of the paper, for crops of 224 pixels; other crops scale these along.
 CROP = 224
@@ -234,6 +235,7 @@ def random_resized(
     return mirror(image, drawn.mirrored) if mirrors else image
 
 
+@traced_once
 def central(encoded: tf.Tensor, size: int = CROP) -> tf.Tensor:
     """Returns the central crop of an image file that tests see: float32 (size, size, 3), 0..255."""
     side = evaluated_shorter_side(size)

@@ -99,7 +99,14 @@ def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = F
     """Decodes any format but JPEG, as `decode` does."""
     if exported or tf.executing_eagerly():
         image = _decode_other_than_jpeg(tf.convert_to_tensor(encoded), channels)
-        return tf.ensure_shape(image, (None, None, channels))
+    else:
+        image = _usual_or_rare(encoded, channels)
+    return tf.ensure_shape(image, (None, None, channels))
+
+
+@traced_once
+def _usual_or_rare(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """Plain PNG and WebP in the graph; what others need is a function of this process."""
 
     def plain(module: ModuleType) -> Callable[[], tf.Tensor]:
         return lambda: _in_channels(colours.over_white(module.plain(encoded)), channels)
@@ -109,7 +116,7 @@ def decode_other_than_jpeg(encoded: tf.Tensor, channels: int, exported: bool = F
         return tf.numpy_function(function, (encoded,), tf.uint8, stateful=False)
 
     known = [(module.is_plain(encoded), plain(module)) for module in (png, webp)]
-    return tf.ensure_shape(tf.case(known, default=rare), (None, None, channels))
+    return tf.case(known, default=rare)
 
 
 @traced_once

@@ -142,6 +142,7 @@ def batches(
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.ensure_shape(decode(encoded, drawn), shape), label
 
+    @tf.autograph.experimental.do_not_convert
     def together(*fields: Any) -> tuple[tf.Tensor, tf.Tensor]:
         # Making `decoder`'s data sets for each image takes a sixth of training's time for it. So
         # one is made for all of them, and only where an image fails come theirs, to name it.
