@@ -11,9 +11,8 @@ from pathlib import Path
 
 from training.commands import options as shared
 from training.common import numeric
-from training.common.errors import UsageError
 
-FORMATS = ("onnx", "openvino", "litert", "litert-int8")
+FORMATS = ("onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="other runtimes' files, into the version's runtimes/",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the SavedModel's feature maps and weights; bfloat16 is for processors that "
+        "multiply in it",
+    )
     shared.add_dataset(
         parser,
-        help="its training images calibrate int8, its test images measure every format's error",
+        help="its training images calibrate int8, its test images measure the error of every form",
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="refuse a form that loses more points of accuracy on the data set's test images",
     )
     shared.add_split(parser)
     parser.add_argument(
@@ -46,8 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.dataset and not options.formats:
-        raise UsageError("--dataset is for other runtimes: give --formats too.")
     if options.images is not None and not options.images.is_dir():
         raise FileNotFoundError(f"There is no folder {options.images}.")
 
@@ -57,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
     trained = replace(trained, facts={**trained.facts, "command": command})
     extras = None
-    if options.formats:
+    if options.formats or options.dataset:
         from training.export import other_runtimes
         from training.models.model_files import with_classes
 
@@ -71,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
             images=options.images,
             trained=trained,
             dataset=dataset,
+            max_drop=options.max_drop,
         )
     print(
         export(
@@ -79,6 +91,7 @@ def run(options: argparse.Namespace) -> None:
             options.out,
             images=options.images,
             top=options.top,
+            precision=options.precision,
             extras=extras,
         )
     )

@@ -126,9 +126,9 @@ def _inspect_photographs(
 ) -> None:
     """Grad-CAM of image files; those that cannot be read are named, and end the command with 1."""
     from training.evaluation import inspection
-    from training.evaluation.prediction import ModelClassifier
+    from training.evaluation.prediction import model_classifier
 
-    classifier = ModelClassifier(net, top=1)
+    classifier = model_classifier(net, top=1)
     images: dict[str, np.ndarray] = {}
     failed = 0
     for file in files:

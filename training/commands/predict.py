@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.commands import options as shared
+from training.commands.export import FORMATS
 from training.common import numeric
 from training.common.errors import UsageError
 
@@ -38,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size", type=numeric.positive, default=32, help="images classified at once"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=FORMATS,
+        help="compute an exported version in another runtime, whose file `export --formats` wrote",
     )
     shared.add_input_options(parser.add_argument_group("model file"))
     output = parser.add_argument_group("output")
@@ -83,6 +89,8 @@ def _shard(text: str) -> tuple[int, int]:
 def run(options: argparse.Namespace) -> None:
     if options.server is None and (options.version, options.label) != (None, None):
         raise UsageError("--version and --label are of a served model: give --server too.")
+    if options.server and options.runtime:
+        raise UsageError("--runtime is for exported versions here; a server has its own.")
     if options.csv and options.json:
         raise UsageError("Give --csv or --json, not both.")
 
@@ -145,7 +153,7 @@ def _jsonable(one: Prediction) -> dict[str, Any]:
 def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
     """The classifier of a model file or an exported version, and which it is."""
     from training.common.files import sha256
-    from training.evaluation.prediction import ModelClassifier, VersionClassifier
+    from training.evaluation.prediction import VersionClassifier, model_classifier
     from training.export import model_base
 
     path = Path(options.model).expanduser()
@@ -157,19 +165,27 @@ def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
             path = path / str(versions[-1])
         if options.labels or options.preprocessing or options.image_size:
             raise UsageError("--labels, --preprocessing and --image-size are for model files.")
-        parts = (path / "saved_model.pb", *sorted((path / "variables").glob("*")))
-        facts = {"model": str(path), "sha256": [sha256(part) for part in parts]}
-        return VersionClassifier(path, options.top), facts
+        if options.runtime is None:
+            classifier: Classifier = VersionClassifier(path, options.top)
+            parts = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
+        else:
+            from training.export import runtime_classifier as runtimes
+
+            parts = runtimes.files(path, options.runtime)
+            classifier = runtimes.runtime_classifier(path, options.runtime, options.top)
+        return classifier, {"model": str(path), "sha256": [sha256(part) for part in parts]}
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no model {path}. Give a .keras file or an exported version; a served "
             "model's name needs --server, such as --server grpc://127.0.0.1:8500."
         )
+    if options.runtime is not None:
+        raise UsageError(f"--runtime is for exported versions; {path} is a model file.")
     from training.models import model_files, trained_model
 
     labels = None if options.labels is None else trained_model.read_labels(options.labels)
     (net,) = model_files.load([path], labels, options.preprocessing, options.image_size)
-    return ModelClassifier(net, options.top), {"model": str(path), "sha256": [sha256(path)]}
+    return model_classifier(net, options.top), {"model": str(path), "sha256": [sha256(path)]}
 
 
 def _served(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from training.data import augmentation, image_decoding
 from training.data.reading_errors import one_line
+from training.data.resizing import Resizing
 from training.models.trained_model import TrainedModel
 
 READERS = 8  # threads that read and decode files; both leave Python's lock
@@ -91,30 +92,40 @@ def _classified(
     return rows
 
 
-class ModelClassifier:
-    """A model in this process.
+class PixelClassifier:
+    """A network in this process, in whatever runtime.
 
     Args:
-        net: The model.
+        predict: Pixels 0..255, float32 (N, S, S, C) -> probabilities (N, K).
+        resizing: How images of any size become S x S.
+        channels: C.
+        labels: The K classes' names.
         top: Classes that are named for each image.
     """
 
-    def __init__(self, net: TrainedModel, top: int) -> None:
-        self._net, self._top = net, top
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        resizing: Resizing,
+        channels: int,
+        labels: Sequence[str],
+        top: int,
+    ) -> None:
+        self._predict, self._labels, self._top = predict, labels, top
         self._batch_size = 0
         self._decode = tf.function(
             lambda encoded: augmentation.decode_cut(
                 encoded,
-                net.resizing.window,
-                net.resizing.crop,
-                channels=net.model.input_shape[-1],
-                kernel=net.resizing.kernel,
+                resizing.window,
+                resizing.crop,
+                channels=channels,
+                kernel=resizing.kernel,
             ),
             input_signature=[tf.TensorSpec((), tf.string)],
         ).get_concrete_function()  # traced here, not by several readers at once
 
     def prepare(self, encoded: bytes) -> np.ndarray:
-        """Returns the pixels that the model takes: float32 (S, S, C), 0..255."""
+        """Returns the pixels that the network takes: float32 (S, S, C), 0..255."""
         try:
             with tf.device("CPU"):
                 return np.asarray(self._decode(encoded))
@@ -127,9 +138,17 @@ class ModelClassifier:
         # A smaller batch is filled up with repeated images: another size would be compiled again.
         self._batch_size = max(self._batch_size, len(images))
         filled = np.resize(images, (self._batch_size, *images.shape[1:]))
-        scores = self._net.model.predict_on_batch(filled)[: len(images)]
-        probabilities = np.asarray(keras.ops.convert_to_numpy(scores), np.float64)
-        return [best(row, self._net.labels, self._top) for row in probabilities]
+        probabilities = np.asarray(self._predict(filled)[: len(images)], np.float64)
+        return [best(row, self._labels, self._top) for row in probabilities]
+
+
+def model_classifier(net: TrainedModel, top: int) -> PixelClassifier:
+    """Returns the classifier of a Keras model, which names `top` classes for each image."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.asarray(keras.ops.convert_to_numpy(net.model.predict_on_batch(images)))
+
+    return PixelClassifier(predict, net.resizing, net.model.input_shape[-1], net.labels, top)
 
 
 class VersionClassifier:

@@ -45,6 +45,9 @@ def _function(facts: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:
     convention = facts.get("convention", "raw pixels, 0..255")
     named = convention["name"] if isinstance(convention, Mapping) else convention
     yield f"- Preprocessing of the pixels, in the graph: {named}."
+    yield (
+        f"- Precision: feature maps and their weights in {facts['precision']}, all else in float32."
+    )
     more = f", and {len(labels) - NAMED} more (`assets/labels.txt`)" if len(labels) > NAMED else ""
     yield f"- Output: a probability for each class: {', '.join(labels[:NAMED])}{more}."
 

@@ -1,4 +1,4 @@
-"""The network for other runtimes: ONNX, OpenVINO, LiteRT (float and int8), each checked.
+"""The network for other runtimes: ONNX, OpenVINO and LiteRT, in float32 and int8, each checked.
 
 Their files take raw pixels 0..255 at the network's size, float32 (N, S, S, C), and give the
 probabilities (N, K); resizing and decoding stay with the caller.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ import tensorflow as tf
 from training.data import sample_images
 from training.data.batches import eval_batches
 from training.data.splits import Dataset, Split
+from training.export.quantization import QUANTIZE
 from training.export.signatures import ImageInput
 from training.models.trained_model import TrainedModel
 
@@ -32,12 +34,15 @@ CALIBRATION_IMAGES = 200
 # Largest difference of a probability from Keras's: of float runtimes, rounding in another order.
 # int8 is no such rounding: its figures are reported, and its accuracy must be measured.
 PARITY = 1e-4
+MAX_DROP = 1.0  # points of test accuracy that a form may lose
 
 # format: (file, packages that it needs)
 FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
     "openvino": ("openvino.xml", ("openvino",)),
     "litert": ("model.tflite", ("ai_edge_litert",)),
+    "onnx-int8": ("model-int8.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "openvino-int8": ("openvino-int8.xml", ("openvino", "nncf")),
     "litert-int8": ("model-int8.tflite", ("ai_edge_litert",)),
 }
 
@@ -65,6 +70,7 @@ def write(
     images: Path | None,
     trained: TrainedModel,
     dataset: Dataset | None = None,
+    max_drop: float = MAX_DROP,
 ) -> dict[str, Any]:
     """Writes `version/runtimes/` with a file per format and `parity.json`.
 
@@ -75,13 +81,15 @@ def write(
         formats: Keys of `FORMATS`.
         images: Folder of images to calibrate int8 with.
         trained: What is exported.
-        dataset: Its training images calibrate int8, its test images measure each format's error.
+        dataset: Its training images calibrate int8, its test images measure the error of the
+            SavedModel and of each format.
+        max_drop: How many points of accuracy each may lose on the test images.
 
     Returns:
         For `model.json`: each format's file and differences, and the error in per cent.
 
     Raises:
-        ValueError: If a float format's probabilities are not Keras's.
+        ValueError: If a float format's probabilities are not Keras's, or one loses too many points.
     """
     folder = version / "runtimes"
     folder.mkdir()
@@ -92,7 +100,10 @@ def write(
     if dataset is not None:
         error = test_error(model.predict_on_batch, trained, dataset.test)
         report["keras"] = {"test_error": error}
-    calibration = _calibration(trained, images, dataset) if "litert-int8" in formats else None
+        report["savedmodel"] = {}
+        _measure("savedmodel", _saved_model(version), report, trained, dataset, max_drop)
+    int8 = any("int8" in name for name in formats)
+    calibration = _calibration(trained, images, dataset) if int8 else None
     for name in formats:
         logger.info("Converting to %s", name)
         file = folder / FORMATS[name][0]
@@ -108,9 +119,27 @@ def write(
             "same_best_class": float(np.mean(found.argmax(1) == expected.argmax(1))),
         }
         if dataset is not None:
-            report[name]["test_error"] = test_error(predict, trained, dataset.test)
+            _measure(name, predict, report, trained, dataset, max_drop)
     (folder / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
     return {"runtimes": report}
+
+
+def _measure(
+    name: str,
+    predict: Predict,
+    report: dict[str, Any],
+    trained: TrainedModel,
+    dataset: Dataset,
+    max_drop: float,
+) -> None:
+    """Writes a form's test error into the report, beside Keras's."""
+    error = report[name]["test_error"] = test_error(predict, trained, dataset.test)
+    drop = error - report["keras"]["test_error"]
+    if drop > max_drop:
+        raise ValueError(
+            f"{name} loses {drop:.2f} points of accuracy on {dataset.test.examples:,} test images; "
+            f"at most {max_drop:g} are allowed (--max-drop). Nothing was published."
+        )
 
 
 def test_error(predict: Predict, trained: TrainedModel, test: Split) -> float:
@@ -149,15 +178,21 @@ def export(
     model: keras.Model, name: str, file: Path, calibration: np.ndarray | None = None
 ) -> None:
     """Writes one format. `calibration`: float32 (N, S, S, C), for int8."""
-    if name in ("onnx", "openvino"):
+    runtime = name.removesuffix("-int8")
+    if name == runtime:
         model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for a first call
-        model.export(str(file), format=name, verbose=False)
-    elif calibration is None or name == "litert":
-        model.export(str(file), format="litert", verbose=False)
+        model.export(str(file), format=runtime, verbose=False)
+    elif calibration is None:
+        raise ValueError(f"{name} needs images to calibrate with.")
+    elif runtime in QUANTIZE:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / FORMATS[runtime][0]
+            export(model, runtime, source)
+            QUANTIZE[runtime](source, file, calibration)
     else:
         model.export(
             str(file),
-            format="litert",
+            format=runtime,
             verbose=False,
             optimizations=[tf.lite.Optimize.DEFAULT],
             representative_dataset=lambda: ([image[np.newaxis]] for image in calibration),
@@ -166,19 +201,30 @@ def export(
 
 def load(name: str, file: Path) -> Predict:
     """The format's own runtime on a file: float32 (N, S, S, C) -> (N, K)."""
-    if name == "onnx":
+    runtime = name.removesuffix("-int8")
+    if runtime == "onnx":
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         key = session.get_inputs()[0].name
         return lambda pixels: np.asarray(session.run(None, {key: pixels})[0])
-    if name == "openvino":
+    if runtime == "openvino":
         import openvino
 
         # Full float32: some processors would otherwise compute in bfloat16.
         compiled = openvino.compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda pixels: np.asarray(compiled(pixels)[0])
     return _litert(file)
+
+
+def _saved_model(version: Path) -> Predict:
+    model = tf.saved_model.load(version)
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        answer = model.signatures["serving_default"](pixels=tf.constant(pixels))
+        return np.asarray(answer["probabilities"])
+
+    return predict
 
 
 def _litert(file: Path) -> Predict:
@@ -204,7 +250,7 @@ def _calibration(trained: TrainedModel, images: Path | None, dataset: Dataset | 
         return _pixels(trained, sample_images.encoded(images, CALIBRATION_IMAGES, size, channels))
     if dataset is None:
         raise ValueError(
-            "litert-int8 is calibrated with images such as it will see: give --images or --dataset."
+            "int8 is calibrated with images such as it will see: give --images or --dataset."
         )
     batches = eval_batches(dataset.train, batch_size=CALIBRATION_IMAGES, image_size=size)
     return np.asarray(next(batches.as_numpy_iterator())[0])

@@ -104,7 +104,8 @@ class Signatures(tf.Module):
         outputs = self._outputs(pixels)
         best = self._best(outputs["probabilities"])
         weights = tf.gather(tf.transpose(self._kernel), best["classes"])  # (N, top, D)
-        heat = tf.nn.relu(tf.einsum("nhwd,ntd->nthw", outputs["maps"], weights))
+        maps = tf.cast(outputs["maps"], weights.dtype)  # from bfloat16
+        heat = tf.nn.relu(tf.einsum("nhwd,ntd->nthw", maps, weights))
         most = tf.reduce_max(heat, axis=(2, 3), keepdims=True)
         return {**best, "maps": tf.math.divide_no_nan(heat, most)}  # (N, top, h, w), 0..1
 

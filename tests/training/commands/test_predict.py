@@ -80,6 +80,32 @@ def test_a_version_and_a_server_agree_with_the_model_file(model, folder, tmp_pat
         )
 
 
+@pytest.mark.parametrize(
+    ("runtime", "package"), [("onnx", "tf2onnx"), ("litert", "ai_edge_litert")]
+)
+def test_another_runtime_gives_the_versions_answers(runtime, package, folder, tmp_path, capsys):
+    pytest.importorskip(package, reason="needs the extra export")
+    from training.export import other_runtimes
+    from training.export.inference_network import inference_network
+
+    version = served.export_tiny(tmp_path)
+    arguments = ["predict", str(version), str(folder), "--json", "--top=3"]
+    assert main([*arguments, f"--runtime={runtime}"]) == 1
+    assert "it has none for a runtime" in capsys.readouterr().err
+    network = inference_network(served.tiny().model).network
+    other_runtimes.write(
+        network, [served.image(0)], version, formats=[runtime], images=None, trained=served.tiny()
+    )
+    answers = []
+    for more in ([], [f"--runtime={runtime}"]):
+        assert main([*arguments, *more]) == 0
+        answers.append(objects(capsys.readouterr().out))
+    for a, b in zip(*answers, strict=True):
+        assert (a["file"], a["classes"][0]["class"]) == (b["file"], b["classes"][0]["class"])
+        named = [[one["probability"] for one in each["classes"]] for each in (a, b)]
+        np.testing.assert_allclose(*named, atol=1e-4)
+
+
 @pytest.mark.parametrize("exported", [False, True])
 def test_a_broken_file_is_named_and_the_others_are_answered(
     exported, model, folder, tmp_path, capsys
@@ -162,6 +188,8 @@ def test_without_a_server_the_answer_is_immediate_and_names_the_command(folder, 
         (["none.keras", "x.png", "--shard=3/2"], 2, ["3/2"]),
         (["none.keras", "x.png", "--top=0"], 2, ["--top"]),
         (["none.keras", "x.png", "--label=stable"], 2, ["--server"]),
+        ([__file__, "x.png", "--runtime=onnx"], 2, ["exported versions"]),
+        (["net", "x.png", "--runtime=onnx", "--server=grpc://127.0.0.1:1"], 2, ["its own"]),
         ([".", "x.png"], 1, ["no exported version"]),
         (["none.keras", "."], 1, ["There are no images in ."]),
     ],

@@ -10,7 +10,7 @@ from keras import layers
 import keras_resnet
 from keras_resnet import Architecture
 from training.export import other_runtimes
-from training.export.inference_network import in_float32, inference_network
+from training.export.inference_network import in_bfloat16, in_float32, inference_network
 from training.models.image_classifier import image_classifier
 
 RNG = np.random.default_rng(0)
@@ -165,6 +165,23 @@ def test_a_model_of_a_mixed_policy_has_a_float32_copy(policy):
     assert {layer.compute_dtype for layer in copy._flatten_layers()} == {"float32"}
     np.testing.assert_allclose(copy(PIXELS), exact(PIXELS), rtol=1e-5, atol=1e-6)
     assert in_float32(exact) is exact
+
+
+@pytest.mark.parametrize("name", ["caffe", "sequential", "nested top"])
+def test_feature_maps_alone_are_in_bfloat16(name):
+    """Each layer between preprocessing and pooling, nested ones too; numbers agree to 8 bits."""
+    exact = inference_network(image_classifier(MODELS[name]()))
+    found = in_bfloat16(exact)
+    for layer in found.network._flatten_layers():
+        if isinstance(layer, layers.Conv2D | layers.Add):
+            assert (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "bfloat16")
+        elif isinstance(layer, layers.Dense | layers.Rescaling | layers.GlobalAveragePooling2D):
+            assert (layer.compute_dtype, layer.variable_dtype) == ("float32", "float32")
+    outputs, expected = found.network(PIXELS), exact.network(PIXELS)
+    assert outputs["probabilities"].dtype == outputs["features"].dtype == "float32"
+    error = np.linalg.norm(outputs["features"] - expected["features"])
+    assert 0 < error < 2**-6 * np.linalg.norm(expected["features"])
+    np.testing.assert_array_equal(found.dense.kernel, exact.dense.kernel)
 
 
 @pytest.mark.parametrize("name", ["augmentation", "caffe", "normalization"])

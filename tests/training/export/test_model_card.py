@@ -18,6 +18,7 @@ WRITTEN = {  # the facts that every export adds
     "name": "mine",
     "resizing": dataclasses.asdict(Resizing(256, 224)),
     "batch_norm": "folded",
+    "precision": "float32",
     "largest_difference_from_keras": 7.7e-7,
     "versions": {"keras": "3.15.1"},
     "command": "python -m training export --model model.keras --name mine",

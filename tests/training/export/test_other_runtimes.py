@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+
 import keras
+import numpy as np
 import pytest
 import served
+from pictures import picture
 
 import keras_resnet
 from training.data import sample_images
 from training.data.resizing import Resizing
+from training.data.splits import ArraySplit, Dataset
 from training.export import other_runtimes
 from training.export.inference_network import inference_network
 from training.models.image_classifier import image_classifier
 from training.models.trained_model import TrainedModel
+
+PARAMETERS = 272_474  # ResNet-20's, 0.27 million in Table 6 of the paper
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +34,7 @@ def network(trained):
     return inference_network(trained.model).network
 
 
-@pytest.mark.parametrize("name", ["onnx", "openvino", "litert", "litert-int8"])
+@pytest.mark.parametrize("name", other_runtimes.FORMATS)
 def test_other_runtimes_give_the_same_probabilities(tmp_path, name, trained, network):
     try:
         other_runtimes.require([name])
@@ -39,8 +46,27 @@ def test_other_runtimes_give_the_same_probabilities(tmp_path, name, trained, net
     report = other_runtimes.write(
         network, encoded, tmp_path, formats=[name], images=tmp_path, trained=trained
     )["runtimes"][name]
-    assert report["largest_difference"] < (0.1 if name == "litert-int8" else 1e-5)
+    assert report["largest_difference"] < (0.1 if "int8" in name else 1e-5)
     assert report["images_compared"] == 4
+    file = tmp_path / "runtimes" / report["file"]
+    size = sum(part.stat().st_size for part in file.parent.glob(f"{file.stem}.*"))
+    assert (size < 2 * PARAMETERS) == ("int8" in name)  # bytes; float32 takes four for each
+
+
+def test_a_form_that_loses_too_much_is_refused(tmp_path, trained, network):
+    """Errors are measured on all test images, the SavedModel's too."""
+    encoded = sample_images.encoded(None, 1, 32, 3)
+    version = served.exported()  # of another net, with random weights
+    pixels = np.stack([picture(32, 32, seed=i) for i in range(50)])
+    right = ArraySplit(pixels, trained.model.predict(pixels, verbose=0).argmax(1).astype("i4"))
+    dataset = Dataset("drawn", served.CLASSES, (32, 32, 3), right, None, right)
+    copied = shutil.copytree(version, tmp_path / "version")
+    given = {"formats": [], "images": None, "trained": trained, "dataset": dataset}
+    with pytest.raises(ValueError, match=r"savedmodel loses \d+\.00 points .* on 50 test images"):
+        other_runtimes.write(network, encoded, copied, **given)
+    (copied / "runtimes").rmdir()
+    report = other_runtimes.write(network, encoded, copied, **given, max_drop=100)["runtimes"]
+    assert report["keras"]["test_error"] == 0 < report["savedmodel"]["test_error"]
 
 
 def test_an_operation_that_a_converter_lacks_is_named(tmp_path, capfd):

@@ -7,28 +7,37 @@ from pathlib import Path
 
 import numpy as np
 
-from training.benchmarks.infer import DEFAULT_OPENVINO, noise, repeating
+from training.benchmarks.answering import CALIBRATION_IMAGES, noise, openvino_answers, repeating
+from training.export.quantization import QUANTIZE
 
 
-def answering(batch: int, calls: int, folder: str, kind: str) -> Callable[[], float]:
-    """Measures the images per second of "keras", "onnx", "openvino" or `DEFAULT_OPENVINO`."""
-    if kind == "keras":
-        return repeating(_keras(batch, Path(folder) / "keras"), batch, calls)
-    pixels = np.ascontiguousarray(noise(batch).transpose(0, 3, 1, 2))
-    file = Path(folder) / "resnet50.onnx"
+def answering(
+    batch: int, calls: int, folder: str, form: str, precision: str
+) -> Callable[[], float]:
+    """Measures the images per second of a peer; its arguments are those of `answering.answering`.
+
+    `form` "keras" is keras.applications' SavedModel; the others are PyTorch's net.
+    """
+    if form == "keras":
+        call = _keras(batch, Path(folder) / f"keras-{precision}", precision)
+        return repeating(call, batch, calls)
+    file = Path(folder) / "torch.onnx"
     _export(file)
-    if kind == "onnx":
-        return repeating(_onnx(pixels, file), batch, calls)
-    # Some processors compute in bfloat16 unless float32 is asked for.
-    hints = {} if kind == DEFAULT_OPENVINO else {"INFERENCE_PRECISION_HINT": "f32"}
-    return repeating(_openvino(pixels, file, hints), batch, calls)
+    if precision == "int8":
+        file = _quantized(file, form)
+    pixels = np.ascontiguousarray(noise(batch).transpose(0, 3, 1, 2))
+    if form == "openvino":
+        return repeating(openvino_answers(file, precision, pixels), batch, calls)
+    return repeating(_onnx(pixels, file), batch, calls)
 
 
-def _keras(batch: int, folder: Path) -> Callable[[], object]:
+def _keras(batch: int, folder: Path, precision: str) -> Callable[[], object]:
     import keras
     import tensorflow as tf
 
     if not folder.is_dir():
+        if precision == "bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
         keras.applications.ResNet50(weights=None).export(folder, verbose=False)
     loaded = tf.saved_model.load(folder)
     pixels = tf.constant(noise(batch))
@@ -42,11 +51,12 @@ def _onnx(pixels: np.ndarray, file: Path) -> Callable[[], object]:
     return lambda: session.run(None, {"pixels": pixels})
 
 
-def _openvino(pixels: np.ndarray, file: Path, hints: dict[str, str]) -> Callable[[], object]:
-    import openvino
-
-    compiled = openvino.compile_model(str(file), "CPU", hints)
-    return lambda: compiled(pixels)[0]
+def _quantized(file: Path, form: str) -> Path:
+    """Quantizes PyTorch's ONNX file as `export` quantizes its own, once."""
+    target = file.with_name(f"torch-int8.{'xml' if form == 'openvino' else 'onnx'}")
+    if not target.exists():
+        QUANTIZE[form](file, target, noise(CALIBRATION_IMAGES).transpose(0, 3, 1, 2))
+    return target
 
 
 def _export(file: Path) -> None:
