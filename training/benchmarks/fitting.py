@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # Keras's, by precision
+
 
 def fitting(model: keras.Model, batch: int, steps: int) -> Callable[[], float]:
     """Measures the images per second of a compiled model's `fit`."""

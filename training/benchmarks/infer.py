@@ -46,14 +46,7 @@ Make = Callable[[str, str], Contender]  # from a form and a precision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("inference")
-    group.add_argument(
-        "--precision",
-        nargs="+",
-        choices=COMPARISONS,
-        default=list(COMPARISONS),
-        help="what to compare; on processors without instructions for it, bfloat16 takes long",
-    )
+    """Adds no arguments."""
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from training.common.environment import TRAINING
 
 PEERS = "training.benchmarks.peers"
 PYTORCH, KERAS = 1.0, 1.4  # at least so many times their speed
+PRECISIONS = ("float32", "bfloat16")
+# Beside float32, where the processor multiplies in bfloat16.
+BFLOAT16 = {"resnet20": 1.3, "resnet50": 2.0}
 
 # network: (batch, steps in a repeat)
 STEPS = {"resnet20": (128, 8), "resnet50": (16, 2)}
@@ -24,13 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:
-    return [_comparison(network) for network in STEPS]
+    asked = [precision for precision in PRECISIONS if precision in options.precision]
+    return [_comparison(network, precision) for precision in asked for network in STEPS]
 
 
-def _comparison(network: str) -> Comparison:
+def _comparison(network: str, precision: str) -> Comparison:
     batch, steps = STEPS[network]
-    given = {"network": network, "batch": batch, "steps": steps}
+    given = {"network": network, "batch": batch, "steps": steps, "precision": precision}
     ours = Contender("training", f"{__name__}:stepping", given, environment=TRAINING)
+    exact = replace(ours, name="training, float32", arguments={**given, "precision": "float32"})
     keras = Contender("plain Keras", f"{PEERS}.keras_training:stepping", given)
     torch = Contender(
         "PyTorch, channels-last",
@@ -38,20 +43,28 @@ def _comparison(network: str) -> Comparison:
         given,
         ("torch", "transformers") if network == "resnet50" else ("torch",),
     )
+    prefix = f"train-{network}-{precision}"
+    goals = [
+        Goal(f"{prefix}-pytorch", (ours.name,), PYTORCH, (torch.name,)),
+        Goal(f"{prefix}-keras", (ours.name,), KERAS, (keras.name,)),
+    ]
+    contenders = [ours, keras, torch]
+    if precision == "bfloat16":
+        contenders.append(exact)
+        goals.append(Goal(f"{prefix}-float32", (ours.name,), BFLOAT16[network], (exact.name,)))
     return Comparison(
-        f"Training step of {network}, batch {batch}",
+        f"Training step of {network} in {precision}, batch {batch}",
         "images/s",
-        (ours, keras, torch),
-        (
-            Goal(f"train-{network}-pytorch", (ours.name,), PYTORCH, (torch.name,)),
-            Goal(f"train-{network}-keras", (ours.name,), KERAS, (keras.name,)),
-        ),
+        tuple(contenders),
+        tuple(goals),
     )
 
 
-def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
+def stepping(network: str, batch: int, steps: int, precision: str) -> Callable[[], float]:
     """Measures the images per second of the model that `python -m training train` trains."""
-    from training.benchmarks.fitting import fitting
+    import keras
+
+    from training.benchmarks.fitting import POLICIES, fitting
     from training.config.jobs import Job
     from training.config.recipes import RECIPES
     from training.data.splits import ArraySplit, Dataset
@@ -63,6 +76,10 @@ def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
     classes = tuple(map(str, range(10 if cifar else 1000)))
     none = ArraySplit(np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, np.int32))
     nothing = Dataset("noise", classes, (32, 32, 3) if cifar else None, none, None, none)
-    recipe = dataclasses.replace(RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch)
+    policy = POLICIES[precision]
+    keras.config.set_dtype_policy(policy)
+    recipe = replace(
+        RECIPES["cifar10" if cifar else "imagenet"], batch_size=batch, precision=policy
+    )
     job = Job(network, "noise", recipe)
     return fitting(compiled(Run(job, job, nothing, backends.running())), batch, steps)

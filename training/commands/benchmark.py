@@ -8,40 +8,52 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.benchmarks import report
+from training.benchmarks import infer, report, train
 from training.benchmarks.report import Comparison
 from training.benchmarks.timing import Measured, interleaved
+from training.common import machine
 from training.common.numeric import positive
 
-# benchmark: module in training.benchmarks, and what its --help says of it
+# benchmark: module in training.benchmarks, what its --help says of it, and its precisions
 BENCHMARKS = {
-    "train": ("train", "a training step of ResNet-20 and ResNet-50"),
-    "infer": ("infer", "ResNet-50's answers, batch 1 and 16"),
-    "data": ("data", "decoding and augmentation"),
-    "deep": ("deep", "nets of many layers, their blocks in a loop"),
-    "import": ("imports", "importing the library, building a network"),
+    "train": ("train", "a training step of ResNet-20 and ResNet-50", train.PRECISIONS),
+    "infer": ("infer", "ResNet-50's answers, batch 1 and 16", tuple(infer.COMPARISONS)),
+    "data": ("data", "decoding and augmentation", ()),
+    "deep": ("deep", "nets of many layers, their blocks in a loop", ()),
+    "import": ("imports", "importing the library, building a network", ()),
 }
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # a processor with either multiplies in it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{parser.description} Peers that are not installed are skipped."
     names = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     modules = {name: _module(name) for name in BENCHMARKS}
-    for name, (_, summary) in BENCHMARKS.items():
+    for name, (_, summary, precisions) in BENCHMARKS.items():
         one = names.add_parser(name, help=summary, formatter_class=parser.formatter_class)
-        _common(one)
+        _common(one, precisions)
         modules[name].add_arguments(one)
     every = names.add_parser("all", help="all of these", formatter_class=parser.formatter_class)
-    _common(every)
+    _common(every, tuple(infer.COMPARISONS))
     for module in modules.values():
         module.add_arguments(every)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, precisions: tuple[str, ...]) -> None:
     parser.add_argument(
         "--repeats", type=positive, default=5, help="rounds, each with a turn of every contender"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    if precisions:
+        slow = () if BFLOAT16 & {*machine.instructions()} else ("bfloat16",)
+        parser.add_argument(
+            "--precision",
+            nargs="+",
+            choices=precisions,
+            default=[name for name in precisions if name not in slow],
+            help="what to compare; without instructions for it, bfloat16 is left out by default",
+        )
 
 
 def _module(name: str) -> types.ModuleType:

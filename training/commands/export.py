@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-drop",
-        type=float,
+        type=numeric.amount,
         default=1.0,
         metavar="POINTS",
         help="refuse a form that loses more points of accuracy on the data set's test images",

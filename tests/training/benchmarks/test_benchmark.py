@@ -175,7 +175,7 @@ def test_goals_and_contenders_of_every_benchmark_agree():
     """Every goal names contenders of its comparison, and no goal has another's name."""
     parser = argparse.ArgumentParser(description="")
     benchmark.add_arguments(parser)
-    options = parser.parse_args(["all"])
+    options = parser.parse_args(["all", "--precision", "float32", "bfloat16", "int8"])
     comparisons = benchmark.comparisons(options)
     goals = [goal for one in comparisons for goal in one.goals]
     assert len({goal.name for goal in goals}) == len(goals)

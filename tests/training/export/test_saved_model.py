@@ -143,7 +143,7 @@ INTERFACE = {
 }
 
 
-def interface(version):
+def test_the_file_has_the_documented_interface(version):
     saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
     found = {}
     for name, signature in saved.meta_graphs[0].signature_def.items():
@@ -154,25 +154,7 @@ def interface(version):
             for key, info in tensors.items()
         }
     found.pop("__saved_model_init_op")
-    return found
-
-
-def test_the_file_has_the_documented_interface(version):
-    assert interface(version) == INTERFACE
-
-
-def test_bfloat16_has_the_same_interface_and_smaller_weights(version, tmp_path):
-    half = export(served.tiny(), "net", tmp_path, precision="bfloat16")
-    facts = json.loads((half / "assets" / "model.json").read_text())
-    assert facts["precision"] == "bfloat16"
-    assert 1e-5 < facts["largest_difference_from_keras"] <= 0.1
-    assert "maps and their weights in bfloat16" in (half / "README.md").read_text()
-    assert interface(half) == interface(version)
-    sizes = [
-        (path / "variables/variables.data-00000-of-00001").stat().st_size
-        for path in (half, version)
-    ]
-    assert sizes[0] < 0.6 * sizes[1]
+    assert found == INTERFACE
 
 
 def test_what_lies_beside_the_model(version):

@@ -8,11 +8,12 @@ import keras
 
 import keras_resnet
 from keras_resnet import architectures
-from training.benchmarks.fitting import fitting
+from training.benchmarks.fitting import POLICIES, fitting
 
 
-def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
+def stepping(network: str, batch: int, steps: int, precision: str) -> Callable[[], float]:
     """Measures the images per second of a CIFAR net, or of keras.applications' ResNet-50."""
+    keras.config.set_dtype_policy(POLICIES[precision])
     if network == "resnet50":
         net = keras.applications.ResNet50(weights=None, classifier_activation=None)
     else:

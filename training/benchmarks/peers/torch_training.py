@@ -11,12 +11,13 @@ from torch import nn
 from training.benchmarks.peers import torch_resnet
 
 
-def stepping(network: str, batch: int, steps: int) -> Callable[[], float]:
+def stepping(network: str, batch: int, steps: int, precision: str) -> Callable[[], float]:
     """Measures the images per second of a CIFAR net (`resnet20`), or of transformers' ResNet-50."""
+    arithmetic = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
     if network == "resnet50":
-        return _training(transformers_resnet50(), 224, 1000, batch, steps)
+        return _training(transformers_resnet50(), arithmetic, 224, 1000, batch, steps)
     n = (int(network.removeprefix("resnet")) - 2) // 6
-    return _training(torch_resnet.CifarResNet(n), 32, 10, batch, steps)
+    return _training(torch_resnet.CifarResNet(n), arithmetic, 32, 10, batch, steps)
 
 
 def transformers_resnet50() -> nn.Module:
@@ -38,7 +39,12 @@ class _Logits(nn.Module):
 
 
 def _training(
-    network: nn.Module, size: int, classes: int, batch: int, steps: int
+    network: nn.Module,
+    arithmetic: torch.autocast,
+    size: int,
+    classes: int,
+    batch: int,
+    steps: int,
 ) -> Callable[[], float]:
     network = network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
@@ -48,7 +54,8 @@ def _training(
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
-        value = loss(network(images), labels)
+        with arithmetic:
+            value = loss(network(images), labels)
         value.backward()
         optimizer.step()
         return value
