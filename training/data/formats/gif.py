@@ -48,7 +48,8 @@ def _walk_to_image(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     def on(place: tf.Tensor, _: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
         return (place < end) & (inside | (at(encoded, place, 1)[0] == EXTENSION))
 
-    place, control, _ = tf.while_loop(on, step, (first, tf.constant(-1, tf.int64), False))
+    start = (first, tf.constant(-1, tf.int64), tf.constant(False))
+    place, control, _ = tf.while_loop(on, step, start)
     return place, control
 
 

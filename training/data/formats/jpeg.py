@@ -51,7 +51,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
         unread = frame & ((marker > PROGRESSIVE) | (head[4] != 8))
         return tf.where(frame, end, place + 2 + big(head[2:4])), unread
 
-    start = (tf.constant(2, tf.int64), False)
+    start = (tf.constant(2, tf.int64), tf.constant(False))
     _, unread = tf.while_loop(lambda place, _: place + 5 <= end, step, start)
     reason = "is a JPEG of 12 bits a channel, lossless or arithmetic-coded: convert it to PNG"
     return tf.where(unread, reason, "")
