@@ -219,7 +219,7 @@ def get(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     for prefix, residual in (("resnet", True), ("plain", False)):
-        depth = name.removeprefix(prefix)
+        depth = str(name).removeprefix(prefix)
         if depth != name and depth.isdecimal() and int(depth) >= 8 and (int(depth) - 2) % 6 == 0:
             found = cifar_architecture(int(depth), residual)
             if found.name == name:  # "resnet020" is no name

@@ -180,7 +180,7 @@ def load_nets(options: argparse.Namespace) -> list[TrainedModel]:
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths` as they are, and the images of the folders, sorted folder by folder.
+    """The files among `paths` as they are, and the images of the folders, sorted; each once.
 
     What else lies in the folders is counted on the standard error.
 
@@ -198,7 +198,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         found += images
         for one in left_out:
             print(f"{path}: left out {one}", file=sys.stderr)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def add_model_base(parser: argparse.ArgumentParser) -> None:

@@ -91,7 +91,7 @@ def _report(dataset: Dataset, root: Path) -> None:
     if dataset.left_out:
         total = sum(left_out.files for left_out in dataset.left_out)
         each = listed([str(left_out) for left_out in dataset.left_out], "; ")
-        logger.warning("%s: left out %s (%d files in all)", root, each, total)
+        logger.warning("%s: left out %s (files in all: %d)", root, each, total)
     spelt = (unicodedata.normalize("NFKC", name).casefold() for name in dataset.class_names)
     for name in (name for name, count in Counter(spelt).items() if count > 1):
         logger.warning("%s: several classes are called %s in different spellings", root, name)

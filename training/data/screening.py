@@ -56,6 +56,7 @@ def screened(
 
 def _damaged(paths: Sequence[str]) -> list[bool]:
     """Whether each of the files cannot be decoded, (N,); logs why."""
+    _decode.get_concrete_function()  # traced here, not by several threads at once
     with ThreadPoolExecutor() as pool:
         reasons = list(pool.map(_reason, paths))
     for path, reason in zip(paths, reasons, strict=True):

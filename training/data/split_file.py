@@ -158,6 +158,19 @@ def dataset(
     )
 
 
+def changes(recorded: Sequence[Row], found: Sequence[Row]) -> list[str]:
+    """How the files of two splits differ, in words; empty if only their order does."""
+    before, now = ({row.file: row for row in rows} for rows in (recorded, found))
+    changed = {
+        "files that are gone": [name for name in before if name not in now],
+        "new files": [name for name in now if name not in before],
+        "files of another class, role or size": [
+            name for name in before if name in now and before[name] != now[name]
+        ],
+    }
+    return [f"{what}: {listed(names, at_most=3)}" for what, names in changed.items() if names]
+
+
 def trained_on(recorded: Sequence[Row], split: FileSplit) -> int:
     """Counts the images of a split that a model was trained on.
 

@@ -17,6 +17,7 @@ from training.common.files import atomic_write, exclusive_lock, write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.data import fingerprint, split_file
+from training.data.splits import Dataset
 from training.trainer import checkpoints
 from training.trainer.callbacks.history import History
 from training.trainer.run import Run
@@ -65,7 +66,8 @@ class RunDirectory:
         found = fingerprint.of(run.dataset)
         recorded = self._description() if self.begun else None
         if recorded is not None:
-            self._refuse_other_data(recorded.get("data", self._classes_as(found)), found)
+            before = recorded.get("data", self._classes_as(found))
+            self._refuse_other_data(fingerprint.differences(before, found), run.dataset)
             if "data" in recorded:
                 return
         versions = {"python": platform.python_version(), "keras": keras.__version__}
@@ -144,8 +146,10 @@ class RunDirectory:
         classes = (self.result or {}).get("class_names", found["class_names"])
         return {**found, "class_names": classes}
 
-    def _refuse_other_data(self, recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        different = fingerprint.differences(recorded, found)
+    def _refuse_other_data(self, different: list[str], dataset: Dataset) -> None:
+        file = self.path / split_file.FILE_NAME
+        if different and dataset.root is not None and file.is_file():
+            different += split_file.changes(split_file.read(file), split_file.rows(dataset))
         if different:
             raise ValueError(
                 f"{self.path} holds a run on other data: {'; '.join(different)}. Give another "

@@ -129,7 +129,7 @@ def test_what_is_no_image_is_left_out_and_said(
         ("dog/more", 3, "HEIC, AVIF or a film, which is not read"),
         ("yak", 0, "an empty folder"),
     }
-    assert "(14 files in all)" in caplog.text
+    assert "(files in all: 14)" in caplog.text
     assert "dog/more: 3 files, HEIC, AVIF or a film, which is not read; " in caplog.text
     assert "yak: an empty folder" in caplog.text
 

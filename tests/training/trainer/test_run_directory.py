@@ -42,7 +42,9 @@ def test_other_classes_are_refused_and_the_result_stays(finished, tmp_path):
 
 def test_another_image_is_refused(finished, tmp_path):
     more = class_folders(tmp_path / "animals", "cat", "dog", images=7)
-    with pytest.raises(ValueError, match=r"other data: train: .* then, .* now"):
+    with pytest.raises(
+        ValueError, match=r"other data: train: .* then, .* now.*new files: cat/6.png"
+    ):
         train(job(more), finished[1])
 
 
