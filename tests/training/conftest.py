@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = Dataset("digits", tuple("0123456789"), (8, 8, 1), train, None, test)
     assert len(array_files.write(dataset, directory, 0.03)) == 2
     return directory
+
+
+@pytest.fixture(scope="module")
+def digits_are_few(few_digits: Path) -> Iterator[None]:
+    """Runs on `digits` that name no data directory, in this process and in others, take these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFDS_DATA_DIR", str(few_digits))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from training.config import recipes
 from training.models.gradient_checkpointing import RecomputedBlock, rematerialized
 from training.trainer.train import Job, train
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 network = functools.partial(training_steps.network, blocks=(2, 1))
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from training.cli import main
 from training.paper.results import spread
+
+pytestmark = pytest.mark.usefixtures("digits_are_few")
 
 
 def test_the_demonstration(tmp_path, capsys):

@@ -20,6 +20,8 @@ from training.trainer.backends.tensorflow_backend import TensorFlowBackend
 from training.trainer.callbacks.checkpoint_saver import CheckpointSaver
 from training.trainer.train import Job, Options, train
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 FEW = ("iterations=4", "batch_size=32", "learning_rate=0.005")
 IMAGES = np.random.default_rng(0).normal(size=(12, 8, 8, 3)).astype("float32")
 

@@ -13,6 +13,8 @@ from launch import PREDICT, finish, free_ports, last_checkpoint, run, start, wai
 
 from training.trainer.backends import distribution
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 # 65 validation images never divide evenly among two replicas. A net at the start of its training
 # multiplies the last digit's differences every step: few steps, at a low rate.
 RECIPE = (
@@ -83,6 +85,7 @@ def test_statistics_per_replica_are_finite_and_differ_from_synchronised_ones(run
     assert any(np.abs(apart[key] - mirrored[key]).max() > 1e-3 for key in weights)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_steps(tmp_path):
     workdir, ports = tmp_path / "run", free_ports(2)
     long = ("--set=iterations=40", "--set=batch_size=16", "--checkpoint-steps=5")

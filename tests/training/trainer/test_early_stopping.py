@@ -9,6 +9,8 @@ import pytest
 from training.config.recipes import Recipe
 from training.trainer.train import Job, Options, train
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 RECIPE = {"batch_size": 64, "held_out": 100, "augmentation": "none", "iterations": None}
 
 

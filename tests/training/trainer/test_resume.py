@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from launch import finish, last_checkpoint, start
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 # Warm-up and plateau have memory, augmentation draws, and the run has two epochs and a rest.
 RECIPE = (
     "--set=iterations=60",

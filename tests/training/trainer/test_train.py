@@ -21,6 +21,8 @@ from training.data import datasets
 from training.trainer.callbacks import history
 from training.trainer.train import Job, train
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 RECIPE = Recipe(iterations=83, batch_size=16, augmentation="crop")
 JOB = Job("resnet8", "digits", RECIPE, seed=3)
 

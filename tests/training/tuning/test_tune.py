@@ -21,6 +21,8 @@ from training.common import environment
 from training.common.files import exclusive_lock
 from training.tuning import records
 
+pytestmark = pytest.mark.usefixtures("digits_are_few")
+
 NET = ("--network=resnet8", "--fix=n=1", "--fix=width=0.5", "--fix=zero_init_residual=false")
 RECIPE = ("--fix=learning_rate=0.05", "--fix=weight_decay=1e-4", "--fix=schedule=step")
 THREE = (
@@ -89,7 +91,7 @@ def test_a_search_that_is_killed_takes_its_trial_with_it_and_both_continue(searc
     (record,) = (record for record in records.read_all(path) if record.trial == "0000")
     assert (record.status, record.ended, record.epochs, record.steps) == (
         *("completed", "whole"),
-        *(2, 2 * ((1437 - 143) // 32)),  # a tenth of the images is held out
+        *(2, 2 * ((510 - 51) // 32)),  # a tenth of the images is held out
     )
 
 
@@ -172,6 +174,7 @@ def test_two_searches_in_one_directory_the_second_refuses(search, capsys):
     assert "Another process" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path, monkeypatch, capsys):
     """A batch of 33 fails, since it cannot be divided by 2: the trials do have two devices."""
     (tmp_path / "sitecustomize.py").write_text(TWO_DEVICES)
