@@ -163,6 +163,8 @@ def fit(
         DivergedError: If the loss is no longer a number.
     """
     points = min(POINTS, steps)
+    if model.built:  # else TensorFlow traces the first step twice: once to create the variables
+        model.optimizer.build(model.trainable_variables)
     with ProgressBar(title, steps // points * points) as bar:
         history = model.fit(
             batches,

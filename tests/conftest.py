@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -27,3 +28,13 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data are not at {path}; KERAS_RESNET_TEST_DATA may name another place")
     return path
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Runs TensorFlow's operations one by one: sooner than tracing a graph for a step or two."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -53,23 +53,24 @@ def test_draws_repeat_with_the_seed(impressions):
     assert not np.array_equal(behaviour.draw(20, seed=6).matrices, impressions.matrices[:20])
 
 
-def test_the_command_in_small(tmp_path, monkeypatch):
+@pytest.mark.parametrize("steps", [1, pytest.param(120, marks=pytest.mark.slow)])
+def test_the_command_in_small(steps, tmp_path, monkeypatch, eagerly):
     small = replace(clicks.ARCHITECTURE, blocks=(1, 1, 1))
     monkeypatch.setattr(clicks, "ARCHITECTURE", small)
     monkeypatch.setattr(clicks, "TRAINING_USERS", 1500)
     monkeypatch.setattr(clicks, "TEST_USERS", 1000)
-    assert clicks.main(["--steps", "120", "--out", str(tmp_path)]) == 0
+    assert clicks.main(["--steps", str(steps), "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]
     assert set(results) == {"residual", "plain", clicks.LINEAR, clicks.BEST}
     best = results[clicks.BEST][0]
-    assert results["residual"][0]["test AUC"] > 0.6  # chance: 0.5
+    assert steps == 1 or results["residual"][0]["test AUC"] > 0.6  # chance: 0.5
     for rows in results.values():
         assert rows[0]["test AUC"] < best["test AUC"] + 0.02
         assert rows[0]["test log loss"] > best["test log loss"] - 0.01
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_code_of_the_page(impressions):
+def test_the_code_of_the_page(impressions, eagerly):
     given = {"matrices": impressions.matrices[:64], "clicks": impressions.clicks[:64]}
     exec(pages.code("clicks"), given)
     assert given["probabilities"].shape == (64, 1)

@@ -59,7 +59,7 @@ def test_mean_iou_of_a_hand_made_mask():
 
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "segmentation"])
-def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, capsys):
+def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, capsys, eagerly):
     module, measure, _ = COMMANDS[name]
     monkeypatch.setattr(module, "NET", tiny(module))
     monkeypatch.setattr(shape_tasks, "TRAINING_SCENES", 8)

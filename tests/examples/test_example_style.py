@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +18,7 @@ from PIL import Image
 
 import keras_resnet
 from examples import common, style
-from keras_resnet import ARCHITECTURES
+from keras_resnet import ARCHITECTURES, Architecture
 
 OWN = "style, own features, %"
 SMALL = ["--size", "64", "--steps", "20"]
@@ -68,9 +74,33 @@ def test_painting_starts_at_the_photograph_and_stays_in_range(photographs, monke
     assert white.min() > 254
 
 
+@dataclass(frozen=True)
+class Command:
+    """What a run of the command left and painted."""
+
+    out: Path
+    printed: str
+    outcomes: Mapping[str, style.Outcome]  # by network
+
+
 @pytest.fixture(scope="module")
-def painted(photographs) -> style.Outcome:
-    return style.paint(ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20)
+def command(tmp_path_factory) -> Command:
+    out, printed, outcomes = tmp_path_factory.mktemp("style") / "out", io.StringIO(), {}
+
+    def paint(architecture: Architecture, *arguments: Any) -> style.Outcome:
+        outcomes[architecture.name] = outcome = original(architecture, *arguments)
+        return outcome
+
+    original = style.paint
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(style, "paint", paint)
+        assert style.main([*SMALL, "--out", str(out)]) == 0
+    return Command(out, printed.getvalue(), outcomes)
+
+
+@pytest.fixture(scope="module")
+def painted(command) -> style.Outcome:
+    return command.outcomes["resnet20"]
 
 
 def test_steps_lower_the_loss_and_leave_the_network_as_it_is(photographs, painted):
@@ -105,20 +135,18 @@ def test_twins_are_those_with_published_weights():
             assert keras_resnet.weights.list_published(architecture.name)
 
 
-def test_the_command_in_small(tmp_path, capsys):
-    out = tmp_path / "out"
-    assert style.main([*SMALL, "--out", str(out)]) == 0
-    results = json.loads((out / common.RESULT).read_text())["results"]
+def test_the_command_in_small(command):
+    results = json.loads((command.out / common.RESULT).read_text())["results"]
     assert set(results) == {"residual", "plain"}
     for net, (row,) in results.items():
         assert row[OWN] < 40  # of the content photograph's own
         assert row["style, patches, %"] < 90
         assert row["content, own features, %"] < 100
         assert row["content, edges, %"] < 90
-        with Image.open(out / f"{net}.png") as picture:
+        with Image.open(command.out / f"{net}.png") as picture:
             assert picture.size == (64, 43)
-    assert (out / common.FIGURE).read_bytes().startswith(b"\x89PNG")
-    assert "residual" in capsys.readouterr().out
+    assert (command.out / common.FIGURE).read_bytes().startswith(b"\x89PNG")
+    assert "residual" in command.printed
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large_nets import undrawn
 
 import keras_resnet
 from keras_resnet import Architecture
@@ -110,6 +111,7 @@ def test_channels_first_shapes_are_read_as_such():
         keras.config.set_image_data_format("channels_last")
 
 
+@undrawn()
 def test_defaults_are_the_papers_sizes():
     assert resnet50().input_shape == (None, 224, 224, 3)
     # keras.applications has no size without a top
@@ -151,6 +153,7 @@ def test_architectures_take_numpys_whole_numbers():
     assert keras_resnet.cifar_architecture(np.int64(20)) == keras_resnet.ARCHITECTURES["resnet20"]
 
 
+@undrawn()
 def test_arguments_are_those_of_keras_applications_by_position():
     pixels = keras.Input((64, 64, 3))
     for module in (keras_resnet, keras.applications):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
+from large_nets import undrawn
 from weight_samples import images, outputs, randomize
 
 import keras_resnet
@@ -136,7 +137,7 @@ def test_pyramid_levels_of_a_dilated_net_go_by_stride():
 def train_a_step(net: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     model = keras.Model(net.input, keras.layers.GlobalAveragePooling2D()(net.output["C5"]))
     before = {w.path: keras.ops.convert_to_numpy(w).copy() for w in net.weights}
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
     model.train_on_batch(images((4, 33, 47, 3)), np.ones((4, 20), "float32"))
     return before, {w.path: keras.ops.convert_to_numpy(w) for w in net.weights}
 
@@ -224,6 +225,7 @@ def test_any_number_of_channels(tmp_path, channels):
     assert_close(values(net, same)["C5"], values(rgb, np.repeat(grey, 3, axis=-1))["C5"])
 
 
+@undrawn()
 def test_weights_that_cannot_be_fetched_are_an_oserror(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
 
@@ -235,6 +237,7 @@ def test_weights_that_cannot_be_fetched_are_an_oserror(monkeypatch, tmp_path):
         backbone("resnet18", "imagenet")
 
 
+@undrawn()
 def test_published_weights_choose_the_net_and_say_what_they_need_of_their_input(monkeypatch):
     monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)
     caffe = backbone("resnet50", "imagenet", (224, 224, 3))
@@ -261,6 +264,7 @@ def test_published_weights_choose_the_net_and_say_what_they_need_of_their_input(
     ]
 
 
+@undrawn()
 def test_the_default_weights_are_those_of_the_constructors(monkeypatch):
     asked = []
 

@@ -63,7 +63,7 @@ def test_the_step_changed_the_network(numbers, net):
 @pytest.mark.parametrize("net", NETS)
 def test_channels_first_gives_the_same_numbers(numbers, net, backend):
     channels, height, width = numbers[f"{net}/channels_first/block_shape"]
-    assert (channels, height, width) == {"cifar8-A": (32, 16, 16), "bottleneck-C": (24, 5, 4)}[net]
+    assert (channels, height, width) == {"basic-A": (12, 8, 7), "bottleneck-C": (24, 5, 4)}[net]
     if backend == "tensorflow":  # its convolutions on a CPU are channels_last: it only builds
         return
     for number in ("before", "activation") if net == ANALYSED else ("before",):
@@ -72,7 +72,7 @@ def test_channels_first_gives_the_same_numbers(numbers, net, backend):
 
 
 @pytest.mark.parametrize(
-    ("net", "policy"), [("cifar8-A", "mixed_float16"), ("bottleneck-C", "mixed_bfloat16")]
+    ("net", "policy"), [("basic-A", "mixed_float16"), ("bottleneck-C", "mixed_bfloat16")]
 )
 def test_mixed_precision_stays_near_float32(numbers, net, policy):
     for number in ("before", "loss", "after"):

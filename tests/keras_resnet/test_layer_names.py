@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import paper_numbers as paper
 import pytest
+from large_nets import named_net, undrawn
 
 import keras_resnet
 from keras_resnet import ARCHITECTURES, blocks
@@ -29,29 +30,22 @@ def output_shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
     return {name: model.get_layer(name).output.shape for name in names(model)}
 
 
-@pytest.fixture(scope="module")
-def resnet50():
-    return keras_resnet.ResNet50(weights=None)
+@undrawn()
+@pytest.mark.parametrize("name", ["ResNet50", "ResNet101", "ResNet152"])
+def test_nets_have_the_layers_of_keras_applications(name):
+    theirs = getattr(keras.applications, name)(weights=None)
+    assert output_shapes(named_net(name.lower())) == output_shapes(theirs)
 
 
-def test_resnet50_has_the_layers_of_keras_applications(resnet50):
-    assert output_shapes(resnet50) == output_shapes(keras.applications.ResNet50(weights=None))
-
-
-@pytest.mark.parametrize("name", ["ResNet101", "ResNet152"])
-def test_the_deeper_nets_have_the_layers_of_keras_applications(name):
-    small = {"weights": None, "include_top": False, "input_shape": (32, 32, 3)}
-    ours = getattr(keras_resnet, name)(**small)
-    assert output_shapes(ours) == output_shapes(getattr(keras.applications, name)(**small))
-
-
-def test_features_come_from_any_block(resnet50):
+def test_features_come_from_any_block():
+    resnet50 = named_net("resnet50")
     model = keras.Model(resnet50.input, resnet50.get_layer("conv4_block6_out").output)
     assert model.output_shape == (None, 14, 14, 1024)
-    assert np.all(model.predict_on_batch(np.ones((1, 224, 224, 3), "float32")) >= 0)
+    assert np.all(model(np.ones((1, 224, 224, 3), "float32"), training=False) >= 0)
 
 
-def test_stages_have_the_output_sizes_of_table_1(resnet50):
+def test_stages_have_the_output_sizes_of_table_1():
+    resnet50 = named_net("resnet50")
     for stage, size in paper.IMAGENET_OUTPUT_SIZES.items():
         last = [name for name in names(resnet50) if name.startswith(f"{stage}_")][-1]
         assert resnet50.get_layer(last).output.shape[1:3] == (size, size)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import paper_numbers as paper
 import pytest
+from large_nets import named_net, undrawn
 
 import keras_resnet
 from keras_resnet import ARCHITECTURES, analysis
@@ -90,19 +91,25 @@ def truncated(number: int, printed: str) -> str:
     return f"{math.floor(number / 1e9 * scale) / scale:.{len(printed.partition('.')[2])}f}"
 
 
+def built(depth: int, shortcut: str | None, version: str) -> keras.Model:
+    name = f"resnet{depth}" if shortcut else f"plain{depth}"
+    if (shortcut, version) == (ARCHITECTURES[name].shortcut, "v1"):
+        return named_net(name)
+    with undrawn():
+        return keras_resnet.ResNet(
+            ARCHITECTURES[name], weights=None, shortcut=shortcut, version=version
+        )
+
+
 @pytest.fixture(scope="module")
 def imagenet_cost():
-    """The cost of an ImageNet net, which is built once and not kept."""
+    """The cost of an ImageNet net, which is measured once."""
     costs: dict[tuple[int, str | None, str], Cost] = {}
 
     def cost(depth: int, shortcut: str | None, version: str = "v1") -> Cost:
         key = (depth, shortcut, version)
         if key not in costs:
-            architecture = ARCHITECTURES[f"resnet{depth}" if shortcut else f"plain{depth}"]
-            model = keras_resnet.ResNet(
-                architecture, weights=None, shortcut=shortcut, version=version
-            )
-            costs[key] = measured(model)
+            costs[key] = measured(built(depth, shortcut, version))
         return costs[key]
 
     return cost

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras_tuner
 import pytest
+import sklearn.datasets
+import sklearn.utils
 
 from keras_resnet import analysis, search_space
 from keras_resnet.tuning import ResNetHyperModel, chosen, declare
@@ -76,10 +78,13 @@ def test_what_cannot_be_is_said(network, fix, words):
         ResNetHyperModel(network, fix=fix)
 
 
-def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, eagerly):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(example.strip().splitlines()) <= 10
     monkeypatch.chdir(tmp_path)  # the search's directory
+    digits = sklearn.datasets.load_digits()
+    few = sklearn.utils.Bunch(images=digits.images[:40], target=digits.target[:40])
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: few)
     names: dict = {}
     exec(example, names)
     best = names["tuner"].get_best_hyperparameters()[0]

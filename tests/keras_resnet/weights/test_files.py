@@ -8,6 +8,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from large_nets import named_net, undrawn
 from weight_samples import (
     cifar_shapes,
     images,
@@ -19,7 +20,7 @@ from weight_samples import (
 )
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, resnet, weights
+from keras_resnet import CifarResNet, ResNet, ResNet50, resnet, weights
 from keras_resnet.weights import porting, transfer
 
 TINY = keras_resnet.Architecture("tiny", "imagenet", "bottleneck", (1, 1), (8, 16), "B")
@@ -157,9 +158,11 @@ SIZE = {"input_shape": (64, 64, 3), "classifier_activation": None}
 
 @pytest.fixture(scope="module")
 def their_resnet50() -> keras.Model:
-    return randomize(keras.applications.ResNet50(weights=None, **SIZE))
+    with undrawn():
+        return randomize(keras.applications.ResNet50(weights=None, **SIZE))
 
 
+@undrawn()
 def test_keras_applications_files_give_the_same_outputs(their_resnet50, tmp_path):
     path = tmp_path / "published.h5"
     write_published_h5(their_resnet50, path)
@@ -185,6 +188,7 @@ def test_the_files_of_these_tests_are_what_keras_applications_reads(their_resnet
     np.testing.assert_equal(their_resnet50.get_weights(), expected)
 
 
+@undrawn()
 def test_published_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
     """keras.applications goes by the layers' order; names in other files may be swapped."""
     path = tmp_path / "published.h5"
@@ -199,6 +203,7 @@ def test_published_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
         ResNet50(weights=path, **SIZE)
 
 
+@undrawn()
 def test_keras_applications_models_saved_by_keras_3(their_resnet50, tmp_path):
     their_resnet50.save_weights(tmp_path / "net.weights.h5")
     assert_same_outputs(their_resnet50, ResNet50(weights=tmp_path / "net.weights.h5", **SIZE))
@@ -261,4 +266,4 @@ def test_pytorch_layout_means_v1_5_unless_said(tmp_path):
     torch.save({name: torch.tensor(a) for name, a in arrays.items()}, tmp_path / "net.pth")
     assert porting.version(ResNet(TINY, weights=tmp_path / "net.pth")) == "v1.5"
     assert porting.version(ResNet(TINY, weights=tmp_path / "net.pth", version="v1")) == "v1"
-    assert porting.version(ResNet18(weights=None)) == "v1"
+    assert porting.version(named_net("resnet18")) == "v1"
