@@ -271,7 +271,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--content-weight",
-        type=numeric.amount,
+        type=float,
         default=CONTENT_WEIGHT,
         metavar="WEIGHT",
         help="weight of the content's distance in the loss; the style's is 1",

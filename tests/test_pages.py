@@ -27,6 +27,8 @@ PLACEHOLDERS = {
     "$0": "resnet20",
     "$1": "0",
     "$SLURM_ARRAY_TASK_ID/16": "1/16",
+    "$precision": "float32",
+    "$seed": "0",
     "N": "1",
     "SUBJECT": "responses",
 }

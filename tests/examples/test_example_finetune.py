@@ -141,7 +141,9 @@ def test_what_is_wrong_with_a_folder_is_said(own, capsys):
         return capsys.readouterr().err
 
     assert "bright has 5 images, so that 5 of them" in refused("--labelled", "5")
-    assert "bright has 5 images, so that -1 of them" in refused("--labelled", "-1")
+    with pytest.raises(SystemExit, match="2"):
+        refused("--labelled", "-1")
+    assert "at least 1; given -1" in capsys.readouterr().err
     assert "missing is not a directory" in refused("--images", str(own / "missing"))
 
 

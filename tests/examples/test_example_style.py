@@ -192,8 +192,14 @@ def test_files_that_are_no_pictures_are_said(damage, tmp_path, capsys):
 
 @pytest.mark.parametrize("size", ["40", "0", "-5"])
 def test_pictures_too_small_are_refused(size, tmp_path, capsys):
-    assert style.main(["--size", size, "--out", str(tmp_path / "out")]) == 1
-    assert "larger --size" in capsys.readouterr().err
+    arguments = ["--size", size, "--out", str(tmp_path / "out")]
+    if int(size) < 1:
+        with pytest.raises(SystemExit, match="2"):
+            style.main(arguments)
+        assert "at least 1" in capsys.readouterr().err
+    else:
+        assert style.main(arguments) == 1
+        assert "larger --size" in capsys.readouterr().err
 
 
 def test_a_negative_weight_is_refused(tmp_path, capsys):

@@ -77,7 +77,7 @@ def from_file(
     described = _json(file.with_name("job.json"))
     job = described.get("job", {})
     if job:  # its recipe with the numbers that followed from the data
-        job = {**job, "recipe": _json(file.with_name("recipe.json")) or job["recipe"]}
+        job = {**job, "recipe": _json(file.with_name("recipe.json")) or job.get("recipe", {})}
     if labels is None and "class_names" in result:
         labels = result["class_names"]
     elif labels is None:
