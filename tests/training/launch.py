@@ -86,7 +86,7 @@ def finish(process: subprocess.Popen, seconds: float = 300) -> str:
 
 
 def wait_for_checkpoints(process: subprocess.Popen, workdir: Path, number: int = 1) -> None:
-    """Waits until a run that goes on has written so many checkpoints."""
+    """Waits until a running process has written `number` checkpoints into `workdir`."""
     deadline = time.monotonic() + 240
     while len(list((workdir / "checkpoints").glob("step-*.npz"))) < number:
         assert time.monotonic() < deadline, "no checkpoint within four minutes"

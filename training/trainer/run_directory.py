@@ -116,7 +116,7 @@ class RunDirectory:
         write_json(self.path / "result.json", result)
 
     def _description(self) -> dict[str, Any] | None:
-        """The content of `job.json`; `None` if there is none."""
+        """Returns the content of `job.json`, or `None` before a run has written it."""
         file = self.path / "job.json"
         return json.loads(file.read_text()) if file.is_file() else None
 

@@ -11,7 +11,7 @@ from training.config.recipes import Recipe
 from training.data.draws import Draws
 from training.data.splits import ArraySplit
 from training.trainer.backends.jax_torch_backend import EvaluationBatches, PlannedRate
-from training.trainer.backends.several_steps import Source
+from training.trainer.backends.several_steps import PhotographSource
 from training.trainer.callbacks.step_counter import StepCounter
 from training.trainer.learning_rate import Controller
 
@@ -47,7 +47,7 @@ def test_plans_make_every_step_once_at_its_own_rate(
         if counter.step % epoch_steps == 0:
             at_once = 1 if rate.controller.warming_up else most
         first = counter.step
-        plan = Source(draws, rate, most, at_once).plan()
+        plan = PhotographSource(draws, rate, most, at_once).plan()
         steps = int(plan.steps)
         assert first // epoch_steps == (first + steps - 1) // epoch_steps  # within an epoch
         assert len(plan.rates) == len(plan.draw.places) == most

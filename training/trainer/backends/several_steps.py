@@ -7,6 +7,7 @@ learning rate, and the host reads the loss at the end of each call.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Source(ABC):
     """The source of the steps' rates and batches."""
 
     draws: Draws
@@ -50,10 +51,11 @@ class Source:
         drawn += [drawn[-1]] * (self.most - steps)
         return Plan(np.int32(steps), rates, BatchDraw(*map(np.stack, zip(*drawn, strict=True))))
 
+    @abstractmethod
     def call_data(self, data: tuple[Any, Any]) -> tuple[Any, Any]:
         """Returns the (images, labels) of a call, given what `fit` iterates over."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, images: Any, labels: Any, draw: BatchDraw) -> tuple[Any, Any]:
         """Returns one step's (images float32 (batch_size, H, W, C), labels (batch_size,)).
 
@@ -62,7 +64,6 @@ class Source:
             labels: The call's labels.
             draw: The step's random numbers.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
