@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from keras_resnet.weights.errors import UnsuitableFileError
-
-PICKLE_PROTOCOL = 2  # torch.save's own
-
+# torch.save writes protocol 2; `pickle_protocol=` offers those up to 5.
 CONSTANTS = (
-    *("BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),  # Python 2 wrote the latter two
+    *("BINSTRING", "SHORT_BINSTRING"),  # of Python 2
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     *("INT", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
 )
 EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
@@ -75,7 +73,7 @@ def interpret(file: IO[bytes]) -> Pickle:
     """The value that one pickle builds, with `Tensor` and `NotRun` in it; reads up to its end.
 
     Raises:
-        ValueError: If the pickle has another protocol, or contents that torch.save never writes.
+        ValueError: If the pickle has contents that torch.save never writes.
     """
     machine = _Machine()
     operations: Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]] = pickletools.genops(file)
@@ -95,8 +93,8 @@ class _Machine:
 
     def execute(self, opcode: str, argument: Any) -> None:
         match opcode:
-            case "PROTO":
-                _check_protocol(argument)
+            case "PROTO" | "FRAME":
+                pass
             case "MARK":
                 self.marks.append(len(self.stack))
             case "POP":
@@ -105,9 +103,11 @@ class _Machine:
                 self._above_mark()
             case "BINPUT" | "LONG_BINPUT":
                 self.memo[argument] = self.stack[-1]
+            case "MEMOIZE":
+                self.memo[len(self.memo)] = self.stack[-1]
             case "BINGET" | "LONG_BINGET":
                 self.stack.append(self.memo[argument])
-            case "APPEND" | "APPENDS" | "SETITEM" | "SETITEMS":
+            case "APPEND" | "APPENDS" | "SETITEM" | "SETITEMS" | "ADDITEMS":
                 self._fill(opcode)
             case "BUILD":  # an object's attributes, such as an OrderedDict's _metadata
                 self.stack.pop()
@@ -134,6 +134,9 @@ class _Machine:
                 return items
             case "GLOBAL":
                 return Global(argument)
+            case "STACK_GLOBAL":
+                name = self.stack.pop()
+                return Global(f"{self.stack.pop()} {name}")
             case "BINPERSID":
                 identity = self.stack.pop()
                 if isinstance(identity, tuple) and identity[:1] == ("module",):
@@ -142,6 +145,13 @@ class _Machine:
             case "REDUCE" | "NEWOBJ":
                 arguments = self.stack.pop()
                 return _result(self.stack.pop(), arguments)
+            case "NEWOBJ_EX":
+                del self.stack[-2:]  # arguments, by place and by name
+                return _result(self.stack.pop(), None)
+            case "EMPTY_SET":
+                return NotRun("builtins set")
+            case "FROZENSET":
+                return NotRun(f"builtins frozenset of {len(self._above_mark())}")
         raise ValueError(f"its pickle uses {opcode}, which torch.save never writes")
 
     def _fill(self, opcode: str) -> None:
@@ -168,14 +178,6 @@ class _Machine:
         if (known.type, known.numel) != (storage.type, storage.numel):
             raise ValueError(f"its pickle describes the numbers {storage.key!r} twice")
         return storage
-
-
-def _check_protocol(protocol: int) -> None:
-    if protocol != PICKLE_PROTOCOL:
-        raise UnsuitableFileError(
-            f"its pickle has protocol {protocol}; save it again with "
-            f"torch.save(..., pickle_protocol={PICKLE_PROTOCOL}), the default"
-        )
 
 
 def _key(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from training.commands import options as shared
 from training.common import numeric
-from training.common.errors import UsageError
+from training.common.errors import UsageError, arguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,8 @@ def _inspect_data_set(nets: Sequence[TrainedModel], options: argparse.Namespace,
     elif options.subject == "gradcam":
         named = {str(i): image for i, image in enumerate(images)}
         true = [classes[label] for label in labels]
-        inspection.gradcam(model, named, classes, true, out, layer=options.layer)
+        with arguments():
+            inspection.gradcam(model, named, classes, true, out, layer=options.layer)
     else:
         inspection.neighbours(model, images, labels, classes, out, options.queries, options.nearest)
     _say(out, len(images))
@@ -138,7 +139,8 @@ def _inspect_photographs(
             print(f"{file}: cannot be read: {error}", file=sys.stderr)
             failed += 1
     if images:
-        inspection.gradcam(net.model, images, net.labels, None, out, layer=layer)
+        with arguments():
+            inspection.gradcam(net.model, images, net.labels, None, out, layer=layer)
         _say(out, len(images))
     if failed or not images:
         raise OSError(f"{failed} of {len(files)} files could not be read.")

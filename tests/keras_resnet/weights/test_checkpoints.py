@@ -243,6 +243,16 @@ def test_whole_models_of_pytorch_itself_are_named(tmp_path, legacy):
         torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
         with pytest.raises(ValueError, match=r"object, of torch.nn.modules.container Sequential"):
             weights.read(str(path))
-    torch.save({"a.b": torch.ones(2)}, path, pickle_protocol=4)
-    with pytest.raises(ValueError, match="cannot be loaded: its pickle has protocol 4; save it"):
-        weights.read(str(path))
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_other_pickle_protocols_are_read(tmp_path, arrays, expected, legacy, protocol):
+    torch = pytest.importorskip("torch")
+    tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
+    beside = {"seen": {1, 2}, "classes": frozenset("ab"), "raw": b"ab", "epoch": 3}
+    saved = {"state_dict": tensors, **beside, "names": [f"{i}.png" for i in range(300)]}
+    path = tmp_path / "net.pth"
+    zipped = not legacy
+    torch.save(saved, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    assert_holds(path, expected)
