@@ -169,7 +169,7 @@ def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
             classifier: Classifier = VersionClassifier(path, options.top)
             parts = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
         else:
-            from training.export import runtime_classifier as runtimes
+            from training.export import runtime_version as runtimes
 
             parts = runtimes.files(path, options.runtime)
             classifier = runtimes.runtime_classifier(path, options.runtime, options.top)

@@ -9,7 +9,9 @@ import shutil
 from pathlib import Path
 
 from training.commands import options as shared
+from training.commands.export import FORMATS
 from training.common import numeric
+from training.common.errors import UsageError
 
 BINARY = "tensorflow_model_server"
 
@@ -31,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "installed",
     )
     parser.add_argument(
+        "--runtime",
+        choices=FORMATS,
+        help="the embedded server computes the versions that have a file for this runtime with it; "
+        "`export --formats` writes the files",
+    )
+    parser.add_argument(
         "--no-batching", action="store_true", help="compute every request by itself"
     )
     parser.add_argument(
@@ -50,9 +58,11 @@ def run(options: argparse.Namespace) -> None:
     config = options.base.resolve() / model_base.LOCAL_CONFIG
     parameters = options.base / model_base.BATCHING
     binary = shutil.which(BINARY)
+    if options.server == "tensorflow" and options.runtime is not None:
+        raise UsageError("--runtime is for the embedded server; TF Serving computes SavedModels.")
     if options.server == "tensorflow" and binary is None:
         raise FileNotFoundError(f"{BINARY} is not installed; --server embedded needs no other.")
-    if binary is not None and options.server != "embedded":
+    if binary is not None and options.server != "embedded" and options.runtime is None:
         _replace_by_tensorflow(binary, config, parameters, options)
 
     from training.serving.server import configuration
@@ -71,6 +81,7 @@ def run(options: argparse.Namespace) -> None:
         rest_port=options.rest_port,
         batching=batching,
         poll_seconds=options.poll_seconds,
+        runtime=options.runtime,
     )
     server.run_until_signal()
 

@@ -160,6 +160,9 @@ def test_gradcam_and_neighbours_are_drawn_and_written(
     assert "exists already" in capsys.readouterr().err
     assert main(["inspect", "neighbours", "--model", file, file, "--out", str(tmp_path / "b")]) == 2
     assert "one net" in capsys.readouterr().err
+    wrong = ["--layer=nosuch", "--out", str(tmp_path / "b")]
+    assert main(["inspect", "gradcam", "--model", file, "--images=5", *wrong]) == 2
+    assert "nosuch" in capsys.readouterr().err
 
 
 def test_gradcam_takes_ones_own_photographs(

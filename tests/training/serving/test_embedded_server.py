@@ -138,3 +138,48 @@ def test_batching_is_chosen_from_latencies(tmp_path):
     batching_parameters.write(tmp_path / "file", measured, 1.0)
     found = configuration.batching(tmp_path / "file")
     assert (found.max_batch_size, found.batch_timeout_micros) == (4, 5000)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "package"),
+    [("onnx", "tf2onnx"), ("openvino", "openvino"), ("litert", "ai_edge_litert")],
+)
+def test_another_runtime_computes_the_versions_that_have_its_file(
+    runtime, package, tmp_path, caplog
+):
+    """The file is of another net than the SavedModel beside it, so that the answer says its own."""
+    pytest.importorskip(package, reason="needs the extra export")
+    from training.export import other_runtimes
+    from training.export.inference_network import inference_network
+
+    images = [served.image(0), served.image(1, height=32, width=32)]
+    first, second = (served.export_tiny(tmp_path, seed=seed) for seed in (0, 1))
+    other = served.tiny(1)
+    other_runtimes.write(
+        inference_network(other.model).network,
+        images,
+        first,
+        formats=[runtime],
+        images=None,
+        trained=other,
+    )
+    config = tmp_path / model_base.LOCAL_CONFIG
+    with Server(config, grpc_port=0, rest_port=0, runtime=runtime) as running:
+        client = Running(running.grpc_port, running.rest_port, embedded=True).client
+        for version in (1, 2):
+            found = client(version=version).probabilities(images)
+            np.testing.assert_allclose(found, expected(images, seed=1), atol=1e-4)
+        one = np.zeros((1, 32, 32, 3), np.uint8)
+        with_runtime = client(version=1).predict({"pixels": one}, "serve_uint8")["probabilities"]
+        by_tensorflow = client(version=2).predict({"pixels": one}, "serve_uint8")["probabilities"]
+        np.testing.assert_allclose(with_runtime, by_tensorflow, atol=1e-4)
+        best = client(version=1).predict({"image_bytes": np.array(images, object)}, "classify")
+        np.testing.assert_array_equal(
+            best["classes"][:, 0], expected(images, seed=1).argmax(axis=1)
+        )
+        maps = client(version=1).predict({"image_bytes": np.array(images, object)}, "grad_cam")
+        np.testing.assert_array_equal(
+            maps["classes"][:, 0], expected(images, seed=0).argmax(axis=1)
+        )
+    assert f"{second} has no file for {runtime}" in caplog.text
+    assert f"{first} has no file" not in caplog.text

@@ -23,6 +23,7 @@ from training.export import warmup_requests
 from training.serving.server import configuration
 from training.serving.server.errors import ServingError
 from training.serving.server.metrics import Metrics
+from training.serving.server.runtime import signatures
 
 logger = logging.getLogger("training.serving")
 
@@ -33,18 +34,27 @@ class Version:
 
     name: str
     number: int
-    loaded: Any  # holds the variables
+    loaded: Any  # the SavedModel, which holds the variables
+    functions: Mapping[str, Any]  # {signature: what computes it}
     definitions: Mapping[str, Any]  # {signature: SignatureDef}, as in the file
     resizing: Mapping[str, Any] | None = None  # of an `export`: shorter_side, crop, method
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        function = self.loaded.signatures[signature]
-        outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+        outputs = self.functions[signature](
+            **{name: tf.constant(value) for name, value in inputs.items()}
+        )
         return {name: value.numpy() for name, value in outputs.items()}
 
 
-def load(name: str, number: int, path: Path) -> Version:
-    """Loads a version and replays its warm-up requests."""
+def load(name: str, number: int, path: Path, runtime: str | None) -> Version:
+    """Loads a version and replays its warm-up requests.
+
+    Args:
+        name: The model's.
+        number: The version's.
+        path: The version's directory.
+        runtime: What computes it; None: TensorFlow.
+    """
     saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     definitions = {
         key: value
@@ -52,10 +62,18 @@ def load(name: str, number: int, path: Path) -> Version:
         if not key.startswith("__")
     }
     facts = path / "assets" / "model.json"
+    loaded = tf.saved_model.load(path)
+    functions = dict(loaded.signatures)
+    if runtime is not None:
+        try:
+            functions |= signatures(path, runtime, loaded)
+        except FileNotFoundError as error:
+            logger.warning("%s TensorFlow computes it.", error)
     version = Version(
         name,
         number,
-        tf.saved_model.load(path),
+        loaded,
+        MappingProxyType(functions),
         MappingProxyType(definitions),
         json.loads(facts.read_text()).get("resizing") if facts.is_file() else None,
     )
@@ -80,11 +98,13 @@ class Models:
     Args:
         config: A `models.config`.
         metrics: Records how many versions are in memory.
+        runtime: What computes the versions that have a file for it; None: TensorFlow.
     """
 
-    def __init__(self, config: Path, metrics: Metrics) -> None:
+    def __init__(self, config: Path, metrics: Metrics, runtime: str | None = None) -> None:
         self._config = config
         self._metrics = metrics
+        self._runtime = runtime
         self._models: dict[str, configuration.Model] = {}
         self._versions: dict[tuple[str, int], Version] = {}  # replaced, never changed
         self._failures: dict[tuple[str, int], tuple[int, str]] = {}  # (folder's time, why)
@@ -127,7 +147,7 @@ class Models:
             if self._failures.get(key, (None, ""))[0] == changed:
                 continue
             try:
-                version = load(*key, path)
+                version = load(*key, path, self._runtime)
             except (OSError, ValueError, KeyError, DecodeError, tf.errors.OpError) as error:
                 self._failures[key] = (changed, str(error))
                 logger.error("%s version %d cannot be loaded: %s", *key, error)

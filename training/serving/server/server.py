@@ -37,6 +37,8 @@ class Server:
         batching: How requests are put together; None computes each by itself.
         limits: The largest requests that are answered.
         poll_seconds: The time between two checks of the configuration file and the disk.
+        runtime: What computes the versions that have a file for it, one of `export --formats`;
+            None: TensorFlow.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class Server:
         batching: Batching | None = Batching(),  # noqa: B008  frozen
         limits: Limits = Limits(),  # noqa: B008
         poll_seconds: float = 1.0,
+        runtime: str | None = None,
     ) -> None:
         self.metrics = Metrics()
-        self.models = Models(config, self.metrics)
+        self.models = Models(config, self.metrics, runtime)
         self._host, self._poll_seconds = f"[{host}]" if ":" in host else host, poll_seconds
         self._runner = Direct() if batching is None else Batcher(batching, self.metrics)
 

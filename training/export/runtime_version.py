@@ -1,0 +1,70 @@
+"""An exported version in another runtime, from the file that `export --formats` wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data.resizing import Resizing
+from training.evaluation.prediction import PixelClassifier
+from training.export import other_runtimes
+from training.export.other_runtimes import FORMATS, Predict
+
+
+def files(version: Path, name: str) -> list[Path]:
+    """Returns the files that a version has for a runtime.
+
+    Args:
+        version: The version's directory.
+        name: Key of `FORMATS`.
+
+    Raises:
+        FileNotFoundError: If it has none; the message names those that it has.
+    """
+    folder = version / "runtimes"
+    if not (folder / FORMATS[name][0]).is_file():
+        found = [other for other, (file, _) in FORMATS.items() if (folder / file).is_file()]
+        raise FileNotFoundError(
+            f"{version} has no file for {name}; it has {', '.join(found) or 'none for a runtime'}. "
+            f"Export it with --formats {name}."
+        )
+    return sorted(folder.glob(f"{Path(FORMATS[name][0]).stem}.*"))
+
+
+@dataclass(frozen=True)
+class RuntimeVersion:
+    """An exported version's network in another runtime, and what its input and output mean."""
+
+    predict: Predict  # pixels 0..255 (N, S, S, C) float32 -> probabilities (N, K)
+    resizing: Resizing
+    channels: int
+    labels: Sequence[str]
+    max_pixels: int  # of an encoded image
+
+
+def load(version: Path, name: str) -> RuntimeVersion:
+    """Loads a version's file for a runtime; the arguments are those of `files`.
+
+    Raises:
+        FileNotFoundError: If it has none.
+        ValueError: If the runtime is not installed.
+    """
+    other_runtimes.require([name])
+    files(version, name)  # or its error
+    facts = json.loads((version / "assets" / "model.json").read_text(encoding="utf-8"))
+    labels = (version / "assets" / "labels.txt").read_text(encoding="utf-8-sig").splitlines()
+    return RuntimeVersion(
+        other_runtimes.load(name, version / "runtimes" / FORMATS[name][0]),
+        Resizing(**facts["resizing"]),
+        facts.get("channels", 3),
+        labels,
+        facts["max_pixels"],
+    )
+
+
+def runtime_classifier(version: Path, name: str, top: int) -> PixelClassifier:
+    """A version in a runtime as a classifier of image files; raises what `load` raises."""
+    found = load(version, name)
+    return PixelClassifier(found.predict, found.resizing, found.channels, found.labels, top)
