@@ -6,13 +6,15 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from training.common import nvidia
 from training.common.errors import UsageError, not_installed
 
 BACKENDS = ("tensorflow", "jax", "torch")
+# Keras imports these for wrappers and galleries that nothing here uses: 2 of the 6 s of its import.
+NOT_NEEDED = ("sklearn", "matplotlib")
 
 
 def import_keras() -> None:
@@ -31,7 +33,8 @@ def import_keras() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with silent_stderr():
-            backend = importlib.import_module("keras").backend.backend()
+            with _hidden(NOT_NEEDED):
+                backend = importlib.import_module("keras").backend.backend()
             wanted = bool(nvidia.devices()) and not nvidia.hidden()
             # TensorFlow writes when it first searches for GPUs; JAX is asked only if there is one.
             used = _sees_gpu(backend) if wanted or backend == "tensorflow" else False
@@ -57,6 +60,18 @@ def silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _hidden(packages: Iterable[str]) -> Iterator[None]:
+    """Lets the block find these packages missing, unless they were imported before it."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is "not found"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _sees_gpu(backend: str) -> bool:

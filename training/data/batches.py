@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from training.data import augmentation as augment
 from training.data import drawn_datasets, photographs
+from training.data.as_written import as_written
 from training.data.batch_augmentation import augmented
 from training.data.draws import BatchDraw, Draws, PhotographDraw
 from training.data.randaugment import randaugment
@@ -14,6 +15,7 @@ from training.data.shares import WHOLE, Share, Turn
 from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
 
 
+@as_written
 def train_batches(
     split: Split,
     draws: Draws,
@@ -84,6 +86,7 @@ def _drawn(draws: Draws, share: Share, first_step: int) -> tf.data.Dataset:
     )
 
 
+@as_written
 def decoded_batches(
     split: FileSplit | RecordSplit,
     draws: Draws,
@@ -120,6 +123,7 @@ def decoded_batches(
     return _prefetched(_endless(batches))
 
 
+@as_written
 def eval_batches(
     split: Split,
     *,

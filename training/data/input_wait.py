@@ -23,6 +23,8 @@ class InputWait:
         """
         import tensorflow as tf  # where a data set lies on the device, it may be missing
 
+        from training.data.as_written import as_written
+
         def add(called: float) -> None:
             self.seconds += time.monotonic() - called
 
@@ -34,6 +36,6 @@ class InputWait:
 
         # Not tf.timestamp, which TensorFlow refuses where all is to be deterministic.
         calls = tf.data.Dataset.counter().map(
-            lambda _: tf.numpy_function(time.monotonic, [], tf.float64)
+            as_written(lambda _: tf.numpy_function(time.monotonic, [], tf.float64))
         )
-        return tf.data.Dataset.zip(calls, batches).map(note)
+        return tf.data.Dataset.zip(calls, batches).map(as_written(note))

@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from training.data import drawn_datasets, image_decoding, random_order
+from training.data.as_written import as_written
 from training.data.draws import Draws, PhotographDraw
 from training.data.shares import WHOLE, Share
 from training.data.splits import FileSplit, RecordSplit
@@ -142,7 +143,7 @@ def batches(
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.ensure_shape(decode(encoded, drawn), shape), label
 
-    @tf.autograph.experimental.do_not_convert
+    @as_written
     def together(*fields: Any) -> tuple[tf.Tensor, tf.Tensor]:
         # Making `decoder`'s data sets for each image takes a sixth of training's time for it. So
         # one is made for all of them, and only where an image fails come theirs, to name it.

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from training.data import augmentation as augment
 from training.data import image_decoding, photographs
+from training.data.as_written import as_written
 from training.data.splits import FileSplit, RecordSplit
 from training.evaluation.protocols import Protocol
 
@@ -35,9 +36,13 @@ def batches(
     def see(image: tf.Tensor, label: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
         return views(image, protocol, size), label
 
+    @as_written
+    def seen() -> tf.data.Dataset:
+        stream = photographs.in_order(split).map(decode, tf.data.AUTOTUNE)
+        return stream.map(see, tf.data.AUTOTUNE)
+
     images = 1 if protocol.fully_convolutional else max(1, batch_size // protocol.views)
-    stream = photographs.in_order(split).map(decode, tf.data.AUTOTUNE).map(see, tf.data.AUTOTUNE)
-    yield from stream.batch(images).prefetch(1).as_numpy_iterator()
+    yield from seen().batch(images).prefetch(1).as_numpy_iterator()
 
 
 def views(image: tf.Tensor, protocol: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
