@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     protocol = options.protocol or default_protocol(dataset)
     with arguments():
         check_protocol(protocol, dataset)
-    known = recorded_split.trained_on(options.model, dataset.test)
+    known = recorded_split.trained_on(options.model, dataset)
     _say_what_was_trained_on(known, dataset)
     evaluation = evaluate(
         [net.model for net in nets],
@@ -110,11 +110,11 @@ def _say_what_was_trained_on(known: int | None, dataset: Dataset) -> None:
         said = f"whether the nets were trained on some of the {images} is not known"
     elif known:
         said = (
-            f"WARNING: {known:,} of the {images} are training images of the nets: the error does "
-            "not tell how the nets do on new images"
+            f"WARNING: {known:,} of the {images} are training images of the nets or copies of "
+            "them: the error does not tell how the nets do on new images"
         )
     else:
-        said = f"none of the {images} is a training image of the nets"
+        said = f"none of the {images} is known as a training image of the nets"
     print(said, file=sys.stderr)
 
 

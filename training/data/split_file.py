@@ -8,7 +8,8 @@ again in another folder. Your own file may leave `bytes` out.
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import filecmp
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -171,17 +172,28 @@ def changes(recorded: Sequence[Row], found: Sequence[Row]) -> list[str]:
     return [f"{what}: {listed(names, at_most=3)}" for what, names in changed.items() if names]
 
 
-def trained_on(recorded: Sequence[Row], split: FileSplit) -> int:
+def trained_on(recorded: Sequence[Row], split: FileSplit, folder: Path) -> int:
     """Counts the images of a split that a model was trained on.
 
-    An image is known again by its folder's name, its own and its size, wherever that folder lies.
+    An image is known again by its content, under any name, if the training images are in `folder`;
+    else by its folder's name, its own and its size.
 
     Args:
         recorded: Of the model's run: `read(run / FILE_NAME)`.
         split: The images that the model is to be tested on.
+        folder: The data set's folder.
     """
-    known = {
-        (PurePosixPath(row.file).parts[-2:], row.size) for row in recorded if row.role == "train"
-    }
-    tested = ((Path(path).parts[-2:], Path(path).stat().st_size) for path in split.paths)
-    return sum(image in known for image in tested)
+    trained = [row for row in recorded if row.role == "train"]
+    named = {(PurePosixPath(row.file).parts[-2:], row.size) for row in trained}
+    of_size = defaultdict(list)
+    for row in trained:
+        of_size[row.size].append(folder / row.file)
+
+    def known(path: Path) -> bool:
+        size = path.stat().st_size
+        there = [other for other in of_size.get(size, ()) if other.is_file()]
+        if there:
+            return any(filecmp.cmp(path, other, shallow=False) for other in there)
+        return (path.parts[-2:], size) in named
+
+    return sum(known(Path(path)) for path in split.paths)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.data import split_file
-from training.data.splits import FileSplit, Split
+from training.data.splits import Dataset, FileSplit
 
 
 def of_runs(models: Sequence[Path], root: Path) -> Path | None:
@@ -28,14 +28,20 @@ def of_runs(models: Sequence[Path], root: Path) -> Path | None:
     return found[0] if there else None
 
 
-def trained_on(models: Sequence[Path], split: Split) -> int | None:
-    """Counts the split's images that at least one model was trained on; None if that is unknown.
+def trained_on(models: Sequence[Path], dataset: Dataset) -> int | None:
+    """Counts the test images that at least one model was trained on; None if that is unknown.
 
     Args:
         models: Model files, in their runs' directories.
-        split: The images to be tested on.
+        dataset: The images to be tested on are its test images.
+
+    Raises:
+        ValueError: If a split file is damaged.
     """
     found = [model.with_name(split_file.FILE_NAME) for model in models]
-    if not isinstance(split, FileSplit) or not found or not all(file.is_file() for file in found):
+    if dataset.root is None or not isinstance(dataset.test, FileSplit):
         return None
-    return split_file.trained_on([row for file in found for row in split_file.read(file)], split)
+    if not found or not all(file.is_file() for file in found):
+        return None
+    rows = [row for file in found for row in split_file.read(file)]
+    return split_file.trained_on(rows, dataset.test, dataset.root)

@@ -6,12 +6,16 @@ import logging
 
 from keras_resnet.weights import published
 from training.common import machine
-from training.data.splits import listed
+from training.data import split_file
+from training.data.splits import Dataset, FileSplit, listed
 from training.trainer.run import Run
 
 logger = logging.getLogger(__name__)
 
 CLASSES = 40  # more are told in numbers only
+MANY_IMAGES = (
+    100_000  # in more, copies are not searched: of such many files some have the same size
+)
 FEW_IMAGES = 500  # of a class; CIFAR-10 has 5,000. With fewer, random weights learn little
 
 
@@ -21,6 +25,12 @@ def announce(run: Run) -> None:
         return
     for line in (*_images(run), *_work(run)):
         logger.info(line)
+    if copies := _copies(run.dataset):
+        logger.warning(
+            "%d of the %d test images are copies of training images: the test error is too low.",
+            copies,
+            run.dataset.test.examples,
+        )
     counts = run.dataset.class_counts().get("train")
     photographs = run.dataset.image_shape is None
     if run.job.weights is None and photographs and counts is not None:
@@ -50,6 +60,14 @@ def _images(run: Run) -> list[str]:
     if run.skipped:
         lines.append(f"left out, since they cannot be decoded: {listed(run.skipped)}")
     return lines
+
+
+def _copies(dataset: Dataset) -> int:
+    """Counts the test images of a folder that are training images too, under other names."""
+    images = sum(split.examples for split in dataset.splits.values())
+    if dataset.root is None or not isinstance(dataset.test, FileSplit) or images > MANY_IMAGES:
+        return 0
+    return split_file.trained_on(split_file.rows(dataset), dataset.test, dataset.root)
 
 
 def _work(run: Run) -> list[str]:

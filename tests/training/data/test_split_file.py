@@ -21,10 +21,10 @@ COUNTS = {"ant": 1, "bee": 2, "cat": 5, "dog": 40}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, count in COUNTS.items():
+    for place, (name, count) in enumerate(COUNTS.items()):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(count):
-            image = Image.new("RGB", (4, 4), (number, 0, 0))
+            image = Image.new("RGB", (4, 4), (number, place, 0))
             image.save(tmp_path / "photos" / name / f"{number}.png")
     return tmp_path / "photos"
 
@@ -139,13 +139,21 @@ def test_only_folders_take_a_split_file(tmp_path: Path) -> None:
 def test_trained_on_counts_the_images_of_the_training(folder: Path, tmp_path: Path) -> None:
     dataset = datasets.load("folder", str(folder))
     recorded = split_file.rows(dataset)
-    assert split_file.trained_on(recorded, dataset.test) == 0
-    assert split_file.trained_on(recorded, dataset.train) == dataset.train.examples
+    assert split_file.trained_on(recorded, dataset.test, folder) == 0
+    assert split_file.trained_on(recorded, dataset.train, folder) == dataset.train.examples
+    assert split_file.trained_on(recorded, dataset.train, tmp_path) == dataset.train.examples
+    copy = folder / "cat" / "copy.png"
+    shutil.copy(dataset.train.paths[0], copy)
+    namesake = folder / "test" / Path(dataset.train.paths[0]).parent.name / "0.png"
+    namesake.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 4), (77, 0, 0)).save(namesake)  # of the same size, another picture
+    split = FileSplit(np.array([str(copy), str(namesake)], object), np.zeros(2, np.int32))
+    assert split_file.trained_on(recorded, split, folder) == 1
     other = tmp_path / "other" / "dog"
     other.mkdir(parents=True)
     Image.new("RGB", (90, 90)).save(other / "0.png")  # another picture of that name
     split = FileSplit(np.array([str(other / "0.png")], object), np.zeros(1, np.int32))
-    assert split_file.trained_on(recorded, split) == 0
+    assert split_file.trained_on(recorded, split, folder) == 0
 
 
 def test_names_in_another_encoding_are_written_and_read(folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import re
 
 from class_folders import class_folders
+from PIL import Image
 
 from training.config import recipes
 from training.config.jobs import Job
@@ -49,3 +50,20 @@ def test_the_length_follows_from_the_number_of_images(tmp_path, caplog):
     assert 0 < this.top_steps < this.total_steps
     assert this.top_steps % this.epoch_steps == 0
     assert this.evaluated_role == "validation"
+
+
+def test_test_images_that_are_training_images_too_are_counted(tmp_path, caplog):
+    """The pictures of both folders are the same noise, file by file."""
+    root = tmp_path / "animals"
+    class_folders(root / "train", "cat", "dog", images=6)
+    class_folders(root / "test", "cat", "dog", images=2)
+    job = Job("resnet20", "folder", recipes.load("folder"), data_dir=str(root))
+    assert "4 of the 4 test images are copies of training images" in said(job, caplog)
+    for number, file in enumerate(sorted((root / "test").glob("*/*.png"))):
+        file.rename(file.with_name("renamed.png") if number == 0 else file)
+        if number > 1:
+            Image.new("RGB", (36, 36), (number, 0, 0)).save(file)
+    assert "2 of the 4 test images are copies of training images" in said(job, caplog)
+    for file in (root / "test").glob("cat/*.png"):
+        Image.new("RGB", (36, 36), (9, 9, 9)).save(file)
+    assert "copies" not in said(job, caplog)
