@@ -20,6 +20,7 @@ BENCHMARKS = {
     "infer": ("infer", "ResNet-50's answers, batch 1 and 16", tuple(infer.COMPARISONS)),
     "data": ("data", "decoding and augmentation", ()),
     "deep": ("deep", "nets of many layers, their blocks in a loop", ()),
+    "steps": ("steps", "ways to loop and compile a step of ResNet-20 on a GPU, on JAX", ()),
     "import": ("imports", "importing the library, building a network", ()),
 }
 

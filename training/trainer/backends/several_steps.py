@@ -8,6 +8,7 @@ learning rate, and the host reads the loss at the end of each call.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -139,13 +140,16 @@ class JaxSteps(keras.Model):
             )
             return state
 
-        if self.source.most == 1:  # XLA's convolutions in a loop are slow on CPUs
-            state = step(0, state)
-        else:  # the number of steps is an argument of the program, not a part of it
-            state = ops.fori_loop(0, plan.steps, step, state)
+        # XLA's convolutions in a loop are slow on CPUs.
+        one = self.source.most == 1
+        state = step(0, state) if one else self.loop(plan.steps, step, state)
         with keras.StatelessScope(zip(self.metrics_variables, state[3], strict=True)):
             logs = self.get_metrics_result()
         return logs, state
+
+    def loop(self, steps: Any, step: Callable[[Any, Any], Any], state: Any) -> Any:
+        """Makes the steps; their number is an argument of the compiled program."""
+        return ops.fori_loop(0, steps, step, state)
 
 
 class TorchSteps(keras.Model):
