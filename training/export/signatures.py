@@ -67,10 +67,7 @@ class Signatures(tf.Module):
             table["features"] = (lambda x: self._embed(decode(x)), ENCODED)
         if self._kernel is not None:
             table["grad_cam"] = (lambda x: self._grad_cam(decode(x)), ENCODED)
-        return {
-            name: _traced(function, spec).get_concrete_function()
-            for name, (function, spec) in table.items()
-        }
+        return {name: _traced(function, spec) for name, (function, spec) in table.items()}
 
     def _predict(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": self._outputs(pixels)["probabilities"]}  # (N, K)
@@ -111,7 +108,9 @@ class Signatures(tf.Module):
 
 
 def _traced(function: Callable[[tf.Tensor], Any], spec: tf.TensorSpec) -> Any:
-    return tf.function(function, input_signature=[spec], autograph=False)
+    """A function's graph; a `tf.function` would be traced again when it is saved."""
+    traced = tf.function(function, input_signature=[spec], autograph=False)
+    return traced.get_concrete_function()
 
 
 class ImageInput:
@@ -164,4 +163,5 @@ class ImageInput:
     def _each(self, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
         size = self._resizing.crop
         spec = tf.TensorSpec((size, size, self.channels), tf.float32)
-        return tf.map_fn(function, batch, fn_output_signature=spec)
+        as_written = tf.autograph.experimental.do_not_convert(function)  # AutoGraph takes seconds
+        return tf.map_fn(as_written, batch, fn_output_signature=spec)
