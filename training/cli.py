@@ -10,12 +10,13 @@ import argparse
 import importlib
 import io
 import logging
+import os
 import platform
 import sys
 from importlib import metadata
 
 from training.common.errors import exit_code
-from training.common.keras_import import import_keras
+from training.common.keras_import import import_keras, import_tensorflow
 
 # Each command is a module of training.commands, with its line in `python -m training`.
 COMMANDS = {
@@ -38,6 +39,10 @@ COMMANDS = {
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 WITHOUT_KERAS = frozenset({"devices", "promote", "rollback"})
+# SavedModels are TensorFlow's; a .keras file opens on every backend.
+ON_TENSORFLOW = frozenset({"batching", "export", "serve"})
+# These read images with TensorFlow, whichever backend Keras computes on.
+WITH_TENSORFLOW = frozenset({"evaluate", "inspect", "predict"})
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
 3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again;
 130 interrupted by Ctrl-C"""
@@ -69,8 +74,12 @@ def _run(given: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("absl", "jax", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if options.command in ON_TENSORFLOW:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
     if options.command not in WITHOUT_KERAS:
         import_keras()
+    if options.command in WITH_TENSORFLOW:
+        import_tensorflow()
     options.run(options)
 
 

@@ -44,6 +44,17 @@ def import_keras() -> None:
         print(nvidia.unused(backend), file=sys.stderr)
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow, which reads images on every backend, without what it writes.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silent_stderr(), _hidden(NOT_NEEDED):
+        importlib.import_module("tensorflow").config.list_physical_devices()
+
+
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Drops what the block writes to the standard error, from C++ too.

@@ -146,3 +146,21 @@ def test_wrong_arguments_exit_with_2():
     with pytest.raises(SystemExit) as exited:
         main(["train", "--nonsense"])
     assert exited.value.code == 2
+
+
+def test_tensorflow_is_silent_where_keras_computes_on_jax(tmp_path):
+    """Its own lines on the standard error, which no log level stops, would hide the message."""
+    pytest.importorskip("jax")
+    command = [sys.executable, "-m", "training", "predict", str(tmp_path / "no.keras"), "x.png"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "0"}
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"python -m training predict: There is no model {tmp_path}")
+
+
+def test_savedmodels_are_written_on_tensorflow_whatever_the_backend(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert main(["export", "--model", str(tmp_path / "no.keras"), "--name", "x"]) == 1
+    assert "no.keras" in capsys.readouterr().err
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from training.common.keras_import import import_tensorflow
 from training.config.recipes import Recipe
 from training.data import array_files
 from training.data.draws import Draws
@@ -205,6 +206,7 @@ def _prepare_reader(dataset: str, backend: str) -> None:
                 f"The photographs of {dataset} are read by TensorFlow on {backend} too, and "
                 f"{package} is not installed: install it, the build for CPUs is enough."
             )
+    import_tensorflow()
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
