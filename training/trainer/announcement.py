@@ -78,7 +78,8 @@ def _work(run: Run) -> list[str]:
         f"{run.job.network} from {start}, {recipe.precision}, on "
         f"{machine.hardware(run.backend.accelerators())}",
         f"{run.total_steps:,} steps of {recipe.batch_size} images, {epochs:.4g} "
-        f"epoch{'s' * (epochs != 1)}; every epoch is evaluated on {run.evaluated.examples:,} {run.evaluated_role} images",
+        f"epoch{'s' * (epochs != 1)}; every epoch is evaluated on "
+        f"{run.evaluated.examples:,} {run.evaluated_role} images",
     ]
     if run.top_steps:
         frozen = listed(recipe.freeze) or "nothing"
