@@ -41,8 +41,8 @@ COMMANDS = {
 WITHOUT_KERAS = frozenset({"devices", "promote", "rollback"})
 # SavedModels are TensorFlow's; a .keras file opens on every backend.
 ON_TENSORFLOW = frozenset({"batching", "export", "serve"})
-# These read images with TensorFlow, whichever backend Keras computes on.
-WITH_TENSORFLOW = frozenset({"evaluate", "inspect", "predict"})
+# These need TensorFlow on every backend: to read images, and for keras-tuner.
+WITH_TENSORFLOW = frozenset({"evaluate", "inspect", "predict", "tune"})
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
 3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again;
 130 interrupted by Ctrl-C"""

@@ -79,18 +79,16 @@ def _end_with_the_search() -> None:
 
 
 def _train(order_file: Path) -> None:
-    import tensorflow as tf
-
-    from training.trainer.backends.distribution import choose
+    from training.trainer import backends
     from training.trainer.train import Options, train
 
     order = Order(**json.loads(order_file.read_text()))
     if order.deterministic:
-        tf.config.experimental.enable_op_determinism()
+        backends.make_deterministic()
     train(
         jobs.of_values(order.job),
         Path(order.workdir),
-        strategy=choose(order.strategy),
+        strategy=backends.strategy(order.strategy),
         options=Options(
             checkpoint_steps=order.checkpoint_steps,
             pause_after=order.pause_after,
