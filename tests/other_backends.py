@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from conftest import CHECKOUT
@@ -25,6 +26,14 @@ def run(backend: str, *arguments: object, **environment: str) -> str:
     return done.stdout
 
 
-def run_quickly_compiled(backend: str, *arguments: object) -> str:
-    """`run`, in which JAX compiles faster and computes more slowly."""
-    return run(backend, *arguments, JAX_DISABLE_MOST_OPTIMIZATIONS="1")
+def run_quickly_compiled(backend: str, *arguments: object, **environment: str) -> str:
+    """`run`, in which JAX compiles faster and computes more slowly, each program once."""
+    with tempfile.TemporaryDirectory() as programs:
+        return run(
+            backend,
+            *arguments,
+            JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+            JAX_COMPILATION_CACHE_DIR=programs,
+            JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+            **environment,
+        )

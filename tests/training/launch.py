@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from forked_python import Program
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -45,7 +44,7 @@ def start(
     *arguments: str,
     two_devices: bool = False,
     cluster: tuple[Sequence[int], int] | None = None,
-) -> subprocess.Popen:
+) -> Program:
     """A small run on the digits; `cluster` is (the workers' ports, this worker's index)."""
     program = ["-c", TWO_DEVICES] if two_devices else ["-m", "training"]
     what = ["train", "--network=resnet8", "--dataset=digits", f"--workdir={workdir}"]
@@ -56,7 +55,7 @@ def run(
     arguments: Sequence[str],
     cluster: tuple[Sequence[int], int] | None = None,
     **variables: str,
-) -> subprocess.Popen:
+) -> Program:
     """Starts Python with these arguments and environment variables, as a worker of the cluster."""
     given = {"PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
     environment = {**os.environ, **given}
@@ -69,23 +68,17 @@ def run(
                 "task": {"type": "worker", "index": index},
             }
         )
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return Program(arguments, environment)
 
 
-def finish(process: subprocess.Popen, seconds: float = 300) -> str:
+def finish(process: Program, seconds: float = 300) -> str:
     """Waits until the process has ended well; returns what it printed."""
     output, _ = process.communicate(timeout=seconds)
     assert process.returncode == 0, output
     return output
 
 
-def wait_for_checkpoints(process: subprocess.Popen, workdir: Path, number: int = 1) -> None:
+def wait_for_checkpoints(process: Program, workdir: Path, number: int = 1) -> None:
     """Waits until a running process has written `number` checkpoints into `workdir`."""
     deadline = time.monotonic() + 240
     while len(list((workdir / "checkpoints").glob("step-*.npz"))) < number:

@@ -1,4 +1,4 @@
-"""A process of test_jax_torch_backend.py: Keras on another backend, without TensorFlow.
+"""A process of test_jax_torch_backend.py: Keras on another backend.
 
     KERAS_BACKEND=jax python run_arrays.py 5 train --network ...
     KERAS_BACKEND=jax python run_arrays.py 1,3 compare DATA_DIR DIRECTORY
@@ -11,50 +11,43 @@ from __future__ import annotations
 
 import functools
 import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
 
-ABSENT = ("tensorflow", "tensorflow_datasets", "keras_tuner", "tensorboard", "sklearn")
+import numpy as np
 
-
-class Finder(PathFinder):
-    """Finds no package of `ABSENT`."""
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in ABSENT else super().find_spec(name, path, target)
-
+from training.cli import main as training
+from training.config import recipes
+from training.config.jobs import Job
+from training.data import datasets
+from training.trainer.backends import jax_torch_backend
+from training.trainer.callbacks.step_counter import StepCounter
+from training.trainer.learning_rate import Controller
+from training.trainer.run import Run
+from training.trainer.training_model import compiled
 
 STEPS = 7  # that both backends make from the same weights
 CHANGES = ("iterations=7", "batch_size=16", "drops=[0.3, 0.6]", "weight_decay=0.01")
 
 
+def job(data_dir: str) -> Job:
+    recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
+    return Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir, width=0.25)
+
+
 def compare(data_dir: str, directory: Path, steps_per_call: int) -> None:
     """Writes the losses and the weights after some steps on this backend."""
-    import numpy as np
-
-    from training.config import recipes
-    from training.config.jobs import Job
-    from training.data import datasets
-    from training.trainer.backends.jax_torch_backend import JaxTorchBackend
-    from training.trainer.callbacks.step_counter import StepCounter
-    from training.trainer.learning_rate import Controller
-    from training.trainer.run import Run
-    from training.trainer.training_model import compiled
-
-    recipe = recipes.override(recipes.RECIPES["cifar10"], CHANGES)
-    job = Job("resnet8", "digits", recipe, seed=3, data_dir=data_dir)
+    this = job(data_dir)
     dataset = datasets.load("digits", data_dir)
-    backend = JaxTorchBackend(steps_per_call=steps_per_call)
-    run = Run(job, job, dataset, backend)
+    backend = jax_torch_backend.JaxTorchBackend(steps_per_call=steps_per_call)
+    run = Run(this, this, dataset, backend)
     model = compiled(run)
     with np.load(directory / "start.npz") as weights:
         model.set_weights([weights[name] for name in sorted(weights)])
     counter = StepCounter(STEPS, epoch_steps=5)
-    rate = backend.rate(counter, Controller(recipe, STEPS))
+    rate = backend.rate(counter, Controller(this.recipe, STEPS))
     losses = []
     for steps in (5, 2):
-        batches, at_once = backend.training_input(model, run.images(dataset.train), job, rate)
+        batches, at_once = backend.training_input(model, run.images(dataset.train), this, rate)
         history = model.fit(
             batches,
             steps_per_epoch=-(-steps // at_once),
@@ -75,18 +68,13 @@ def main(steps_per_call: str, command: str, *arguments: str) -> int:
         for number in numbers:
             compare(data_dir, Path(directory), number)
         return 0
-    from training.cli import main as training
-    from training.trainer.backends import jax_torch_backend
-
     # As on an accelerator, where the backend itself takes many steps at once.
     (number,) = numbers
     jax_torch_backend.JaxTorchBackend = functools.partial(
         jax_torch_backend.JaxTorchBackend, steps_per_call=number
     )
-
     return training([command, *arguments])
 
 
 if __name__ == "__main__":
-    sys.meta_path[:] = [Finder if one is PathFinder else one for one in sys.meta_path]
     sys.exit(main(*sys.argv[1:]))

@@ -22,7 +22,7 @@ from training.trainer.finalize import finalize
 from training.trainer.fit import fit
 from training.trainer.run import Options, Run
 from training.trainer.run_directory import RunDirectory
-from training.trainer.training_model import training_model
+from training.trainer.training_model import build_metrics, training_model
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -105,6 +105,7 @@ def train(
 def evaluate(model: keras.Model, this: Run) -> dict[str, Any]:
     """Measures the finished model; returns what `result.json` holds."""
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    build_metrics(model)
 
     def error(split: Split) -> float:
         images = Images(split, this.image_size)  # the model subtracts the mean itself

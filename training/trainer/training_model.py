@@ -63,8 +63,14 @@ def compile_for(model: keras.Model, run: Run, top_only: bool = False) -> None:
         # Before the first step is traced, or tracing would create the slots, and be done twice.
         model.optimizer.build(model.trainable_variables)
         if not run.backend.builds_metrics:
-            # Keras makes the metrics' variables at their first use, and a checkpoint must find
-            # them before; under a strategy `fit` itself does so ahead of the first step.
-            predicted = np.zeros((1, model.output_shape[-1]))
-            model.compute_metrics(x=None, y=np.zeros(1), y_pred=predicted)
-            model.reset_metrics()
+            # A checkpoint must find the metrics' variables before the first step; under a strategy
+            # `fit` itself makes them.
+            build_metrics(model)
+
+
+def build_metrics(model: keras.Model) -> None:
+    """Makes the metrics' variables, as Keras does at their first use: within the first trace of a
+    step, which it then traces again."""
+    predicted = np.zeros((1, model.output_shape[-1]))
+    model.compute_metrics(x=None, y=np.zeros(1), y_pred=predicted)
+    model.reset_metrics()

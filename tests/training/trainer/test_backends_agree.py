@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import other_backends
 import pytest
-from launch import CHECKOUT, last_checkpoint
+from launch import last_checkpoint
 from PIL import Image
 
 from training.config import recipes
@@ -27,10 +24,14 @@ RECIPE = (
     "learning_rate=0.005",  # a net at its start multiplies the last digits' differences
 )
 
-COMMANDS = """
-import json, sys
+# Each run continues a copy of a directory, without the checkpoint of the run's last step.
+CONTINUED = """
+import json, shutil, sys
 from training.cli import main
-sys.exit(any(main(arguments) for arguments in json.loads(sys.argv[1])))
+sys.stderr = sys.stdout  # where the log says what is resumed
+for source, workdir, arguments in json.loads(sys.argv[1]):
+    shutil.copytree(source, workdir, ignore=shutil.ignore_patterns("step-000000010.npz"))
+    assert main([*arguments, f"--workdir={workdir}"]) == 0
 """
 
 
@@ -48,7 +49,7 @@ def folder(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 def job(folder: Path) -> Job:
     recipe = recipes.override(recipes.RECIPES["imagenet"], RECIPE)
-    return Job("resnet8", "folder", recipe, seed=2, data_dir=str(folder))
+    return Job("resnet8", "folder", recipe, seed=2, data_dir=str(folder), width=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -68,31 +69,18 @@ def on_tensorflow(folder: Path, begun: Path, tmp_path_factory: pytest.TempPathFa
     return last_checkpoint(workdir)
 
 
-def continued(folder: Path, backend: str, *runs: Sequence[str | Path]) -> str:
+def continued(folder: Path, backend: str, *runs: Sequence[Path | str]) -> str:
     """Ends runs on a backend, by the command line; returns what they printed.
 
-    Each run is its directory and further arguments. One process makes all of them, since its start
-    takes longer than they do.
+    Each run is the directory to continue, a directory for the copy of it, and further arguments.
+    One process makes all of them, since its start takes longer than they do.
     """
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    common = ["train", "--network=resnet8", "--dataset=folder", f"--data-dir={folder}"]
-    common += ["--recipe=imagenet", "--seed=2", "--checkpoint-steps=1"]
+    common = ["train", "--network=resnet8", "--width=0.25", "--dataset=folder"]
+    common += [f"--data-dir={folder}", "--recipe=imagenet", "--seed=2", "--checkpoint-steps=1"]
     common += [f"--set={assignment}" for assignment in RECIPE]
-    commands = [[*common, f"--workdir={workdir}", *more] for workdir, *more in runs]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(CHECKOUT)}
-    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-    ended = subprocess.run(
-        [sys.executable, "-c", COMMANDS, json.dumps(commands)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+    runs = [(str(source), str(workdir), [*common, *more]) for source, workdir, *more in runs]
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    return other_backends.run_quickly_compiled(backend, "-c", CONTINUED, json.dumps(runs), **flags)
 
 
 def assert_close(found: dict, expected: dict) -> None:
@@ -107,37 +95,38 @@ def assert_close(found: dict, expected: dict) -> None:
 @pytest.fixture(scope="module")
 def on_jax(
     folder: Path, begun: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, Path]]:
-    """The run, ended on JAX: on one device, and on two."""
+) -> tuple[dict, dict, dict]:
+    """The last checkpoints of the run, ended on JAX: on one device, on two, and cut after step 9.
+
+    The third is the first as it would be if it had been killed.
+    """
     base = tmp_path_factory.mktemp("jax")
-    one, two = (shutil.copytree(begun, base / name) for name in ("one", "two"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(base / "programs"))
-        printed = continued(folder, "jax", (one, "--deterministic"), (two, "--strategy=mirrored"))
-        assert printed.count("resumed at step 7") == 2
-        yield one, two
+    one, two, cut = (base / name for name in ("one", "two", "cut"))
+    runs = ((begun, one, "--deterministic"), (begun, two, "--strategy=mirrored"))
+    printed = continued(folder, "jax", *runs, (one, cut, "--deterministic"))
+    assert printed.count("resumed at step 7") == 2
+    assert printed.count("resumed at step 9") == 1
+    return last_checkpoint(one), last_checkpoint(two), last_checkpoint(cut)
 
 
 def test_a_run_continues_on_jax_on_one_device_and_on_two(
-    on_jax: tuple[Path, Path], on_tensorflow: dict
+    on_jax: tuple[dict, dict, dict], on_tensorflow: dict
 ) -> None:
-    for workdir in on_jax:
-        assert_close(last_checkpoint(workdir), on_tensorflow)
+    one, two, _ = on_jax
+    assert_close(one, on_tensorflow)
+    assert_close(two, on_tensorflow)
 
 
 def test_a_run_that_was_killed_on_jax_is_resumed_bit_for_bit(
-    folder: Path, on_jax: tuple[Path, Path], tmp_path: Path
+    on_jax: tuple[dict, dict, dict],
 ) -> None:
-    whole, workdir = last_checkpoint(on_jax[0]), shutil.copytree(on_jax[0], tmp_path / "run")
-    (workdir / "checkpoints" / "step-000000010.npz").unlink()  # as if killed after step 9
-    assert "resumed at step 9" in continued(folder, "jax", (workdir, "--deterministic"))
-    for name, array in last_checkpoint(workdir).items():
+    whole, _, cut = on_jax
+    for name, array in cut.items():
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
 
 
 def test_a_run_continues_on_pytorch(
     folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
 ) -> None:
-    workdir = shutil.copytree(begun, tmp_path / "run")
-    continued(folder, "torch", (workdir,))
-    assert_close(last_checkpoint(workdir), on_tensorflow)
+    continued(folder, "torch", (begun, tmp_path / "run"))
+    assert_close(last_checkpoint(tmp_path / "run"), on_tensorflow)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import run_arrays
+from forked_python import Program
 from launch import finish, last_checkpoint, run, wait_for_checkpoints
 
-from training.config import recipes
-from training.config.jobs import Job
 from training.data import datasets, draws, pixel_mean
 from training.models import networks
 from training.trainer import learning_rate, optimizer
@@ -24,31 +21,23 @@ from training.trainer.backends.several_steps import ArraySource
 SCRIPT = Path(run_arrays.__file__)
 
 RECIPE = (
-    "--set=iterations=38",
-    "--set=batch_size=32",
+    "--set=iterations=13",
+    "--set=batch_size=31",  # divides the number of test images: one program evaluates them all
     "--set=schedule=one_cycle",
     "--set=warmup_learning_rate=0.01",
     "--set=warmup_error=0.88",
-    "--set=held_out=30",
+    "--set=held_out=355",  # five steps an epoch
     "--set=augmentation=cifar",
     "--checkpoint-steps=4",
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """JAX keeps the programs, so that the next process of the same net does not compile them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("programs")))
-        yield
-
-
-def start(backend: str, steps_per_call: str, *arguments: str) -> subprocess.Popen:
+def start(backend: str, steps_per_call: str, *arguments: str) -> Program:
     return run([str(SCRIPT), steps_per_call, *arguments], KERAS_BACKEND=backend)
 
 
-def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> subprocess.Popen:
-    what = ("--network=resnet8", "--dataset=digits", f"--data-dir={few_digits}")
+def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> Program:
+    what = ("--network=resnet8", "--width=0.25", "--dataset=digits", f"--data-dir={few_digits}")
     where = f"--workdir={workdir}"
     return start(backend, "5", "train", *what, where, "--deterministic", *RECIPE, *more)
 
@@ -63,7 +52,7 @@ def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) ->
     assert not (whole / "events").exists()
     assert "jax" in json.loads((whole / "job.json").read_text())["versions"]
     rows = (whole / "history.csv").read_text().splitlines()
-    assert [row.split(",")[1] for row in rows] == ["step", "15", "30", "38"]  # 480 // 32
+    assert [row.split(",")[1] for row in rows] == ["step", "5", "10", "13"]  # 155 // 31
 
     process = training("jax", few_digits, cut)
     wait_for_checkpoints(process, cut)
@@ -88,9 +77,8 @@ def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) ->
 
 def by_hand(few_digits: Path, weights: list[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
     """The epochs' losses and the weights by `train_on_batch` on TensorFlow, step by step."""
-    recipe = recipes.override(recipes.RECIPES["cifar10"], run_arrays.CHANGES)
-    dataset = datasets.load("digits", str(few_digits))
-    job = Job("resnet8", "digits", recipe, seed=3)
+    job = run_arrays.job(str(few_digits))
+    recipe, dataset = job.recipe, datasets.load("digits", str(few_digits))
     model = networks.trainable(job.architecture, dataset)
     model.set_weights(weights)
     model.compile(optimizer.optimizer(recipe), optimizer.loss(recipe, dataset))
@@ -113,7 +101,7 @@ def test_the_same_steps_as_on_tensorflow(backend: str, few_digits: Path, tmp_pat
         pytest.skip(f"{backend} is not installed")
     keras.utils.set_random_seed(0)
     dataset = datasets.load("digits", str(few_digits))
-    weights = networks.trainable(Job("resnet8", "digits", None).architecture, dataset).get_weights()
+    weights = networks.trainable(run_arrays.job("").architecture, dataset).get_weights()
     np.savez(tmp_path / "start.npz", **{f"{i:03d}": array for i, array in enumerate(weights)})
     finish(start(backend, "1,3", "compare", str(few_digits), str(tmp_path)))
     losses, trained = by_hand(few_digits, weights)
