@@ -39,8 +39,8 @@ COMMANDS = {
     "networks": "print every network's parameters and multiply-adds beside the paper's",
 }
 WITHOUT_KERAS = frozenset({"devices", "promote", "rollback"})
-# SavedModels are TensorFlow's; a .keras file opens on every backend.
-ON_TENSORFLOW = frozenset({"batching", "export", "serve"})
+# These read or write SavedModels, which are TensorFlow's; a .keras file opens on every backend.
+ON_TENSORFLOW = frozenset({"batching", "demo", "export", "serve"})
 # These need TensorFlow on every backend: to read images, and for keras-tuner.
 WITH_TENSORFLOW = frozenset({"evaluate", "inspect", "predict", "tune"})
 EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
