@@ -13,14 +13,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from large_nets import undrawn
 
-IMPORTED_WITH_KERAS = set(sys.modules)
-
-import keras_resnet  # noqa: E402
-from keras_resnet import Architecture, analysis  # noqa: E402
+import keras_resnet
+from keras_resnet import Architecture, analysis
 
 BACKEND = keras.backend.backend()
-IMPORTED_WITH_KERAS_RESNET = set(sys.modules) - IMPORTED_WITH_KERAS
 
 BASIC = Architecture("tiny", "cifar", "basic", (1, 1), (8, 12), "A", stem_filters=8)
 BOTTLENECK = Architecture("tiny", "imagenet", "bottleneck", (1, 1), (4, 6), "C", stem_filters=8)
@@ -33,13 +31,15 @@ MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
 def build(name: str, channels_first: bool = False) -> keras.Model:
+    """A net whose weights are still to be set: JAX takes seconds to draw them."""
     architecture, (height, width, channels) = NETS[name]
-    model = keras_resnet.ResNet(
-        architecture,
-        weights=None,
-        input_shape=(channels, height, width) if channels_first else (height, width, channels),
-        classes=10,
-    )
+    with undrawn():
+        model = keras_resnet.ResNet(
+            architecture,
+            weights=None,
+            input_shape=(channels, height, width) if channels_first else (height, width, channels),
+            classes=10,
+        )
     # Before any prediction: `compile` discards the compiled functions.
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
@@ -73,10 +73,12 @@ def analyses(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict
 def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     """Predictions, a kernel and a loss, before and after a step; analyses before it."""
     file = directory / f"{name}.weights.h5"
-    keras.utils.set_random_seed(0)
     model = build(name)
     if not file.exists():
-        model.save_weights(file)
+        keras.utils.set_random_seed(0)
+        architecture, shape = NETS[name]
+        options = {"weights": None, "input_shape": shape, "classes": 10}
+        keras_resnet.ResNet(architecture, **options).save_weights(file)
     model.load_weights(file)
     images, labels = batch(name)
     before = model.predict_on_batch(images)
@@ -127,10 +129,7 @@ def mixed(name: str, policy: str, directory: Path) -> dict[str, np.ndarray | flo
 
 
 def main(directory: Path) -> None:
-    numbers = {
-        "imported": sorted(IMPORTED_WITH_KERAS_RESNET),
-        "has_tensorflow": "tensorflow" in sys.modules,
-    }
+    numbers = {"has_tensorflow": "tensorflow" in sys.modules}
     for name in NETS:
         for key, value in float32(name, directory).items():
             numbers[f"{name}/float32/{key}"] = value

@@ -8,6 +8,7 @@ difference between the two, for every case and every array.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from large_nets import undrawn
 
 from keras_resnet import Architecture, ResNet, copy_weights
 from keras_resnet.scan.visitor import loops
@@ -80,10 +82,20 @@ def pair(case: Case) -> tuple[keras.Model, keras.Model]:
     """Plain and scanned, of the same weights."""
     keras.config.set_dtype_policy(case.policy)
     keras.config.set_image_data_format("channels_first" if case.channels_first else "channels_last")
-    plain, scanned = network(case, scan=False), network(case, scan=True)
+    # Projections of two forms are drawn in another order; not to draw saves JAX seconds.
+    with undrawn() if case.shortcut == "C" else contextlib.nullcontext():
+        plain, scanned = network(case, scan=False), network(case, scan=True)
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
-    if case.shortcut != "C":
+    if case.shortcut == "C":
+        random = np.random.default_rng(0)
+        plain.set_weights(
+            [
+                random.normal(0, np.sqrt(2 / w[..., 0].size), w.shape) if w.ndim > 1 else w
+                for w in plain.get_weights()
+            ]
+        )
+    else:
         for key, array in arrays_of(scanned).items():
             np.testing.assert_array_equal(array, arrays_of(plain)[key], err_msg=key)
     copy_weights(plain, scanned)
@@ -113,9 +125,10 @@ def compare(case: Case) -> dict[str, dict[str, float]]:
     """For each array: the largest difference, number, and move from the start."""
     plain, scanned = pair(case)
     initial = arrays_of(plain)
-    # TensorFlow runs the written-out blocks sooner than it traces them.
+    # TensorFlow runs blocks sooner than it traces them; one loop is traced, too.
     eagerly = keras.backend.backend() == "tensorflow"
-    expected, actual = numbers(plain, case, run_eagerly=eagerly), numbers(scanned, case)
+    expected = numbers(plain, case, run_eagerly=eagerly)
+    actual = numbers(scanned, case, run_eagerly=eagerly and not case.rematerialize)
     assert expected.keys() == actual.keys()
     result = {}
     for name, array in expected.items():
