@@ -21,6 +21,7 @@ from typing import Any
 from training.common import child_processes
 from training.common.errors import PreemptedError, exit_code
 from training.common.files import write_json
+from training.common.keras_import import import_keras
 from training.config import jobs
 
 
@@ -79,6 +80,7 @@ def _end_with_the_search() -> None:
 
 
 def _train(order_file: Path) -> None:
+    import_keras()  # sooner than by itself
     from training.trainer import backends
     from training.trainer.train import Options, train
 

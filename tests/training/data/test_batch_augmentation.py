@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from other_backends import run
+from launch import finish, run
 
 from training.data.batch_augmentation import crop
 from training.data.draws import Draws
@@ -127,7 +127,8 @@ def test_the_same_order_and_the_same_crops_on_every_backend(
 ) -> None:
     files, expected = saved
     out = tmp_path / "batches.npz"
-    run(backend, "-c", BATCHES, *files, out)
+    pytest.importorskip(backend)
+    finish(run(["-c", BATCHES, *map(str, files), str(out)], KERAS_BACKEND=backend))
     with np.load(out) as found:
         assert len(found.files) == len(expected)
         for name, array in zip(found.files, expected, strict=True):

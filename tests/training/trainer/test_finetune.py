@@ -55,8 +55,9 @@ def donor(weights: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def top_alone(job: Job, tmp_path_factory: pytest.TempPathFactory):
-    """The run, paused where the whole network is about to train."""
+    """The run, paused while the top trains, and again where the whole network is about to train."""
     workdir = tmp_path_factory.mktemp("paused")
+    train(job, workdir, options=Options(pause_after=1))
     return workdir, train(job, workdir, options=Options(pause_after=2))
 
 
@@ -72,12 +73,8 @@ def test_first_the_top_alone_then_all_but_batch_norm(top_alone, whole, weights):
     assert [row["learning_rate"] for row in whole[1].rows][1] < RECIPE.top_learning_rate / 2
 
 
-@pytest.mark.parametrize("between", [False, True], ids=["within the first part", "between them"])
-def test_cut_and_continued(job, whole, top_alone, tmp_path, between):
-    workdir = top_alone[0] if between else tmp_path
-    if not between:
-        train(job, workdir, options=Options(pause_after=1))
-    continued = train(job, workdir)
+def test_cut_within_the_first_part_and_after_it_and_continued(job, whole, top_alone):
+    continued = train(job, top_alone[0])
     assert [row["step"] for row in continued.rows] == [row["step"] for row in whole[1].rows]
     found = transfer.arrays_of(continued.model)
     for name, array in transfer.arrays_of(whole[1].model).items():

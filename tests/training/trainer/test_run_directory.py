@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from class_folders import class_folders
 from training.config.jobs import Job
 from training.config.recipes import Recipe
 from training.data import split_file
-from training.trainer.train import Options, train
+from training.trainer.train import train
 
 RECIPE = Recipe(iterations=4, batch_size=4, schedule="constant", augmentation="none")
 
@@ -24,9 +25,10 @@ def job(root: Path, **changes: object) -> Job:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Data, and a run on them."""
+    """Data, and a run on them, where another run had been begun and had made no step."""
     root = class_folders(tmp_path_factory.mktemp("data") / "animals", "cat", "dog")
-    workdir = tmp_path_factory.mktemp("runs") / "run"
+    workdir = tmp_path_factory.mktemp("run")
+    (workdir / "job.json").write_text(json.dumps({"job": {"network": "resnet20"}}))
     train(job(root), workdir)
     return root, workdir
 
@@ -72,9 +74,9 @@ def test_a_run_that_a_bad_image_stopped_continues_without_it(tmp_path):
     assert train(job(root, skip_bad_images=True), workdir).rows[-1]["step"] == 4
 
 
-def test_a_directory_without_recorded_data_opens(tmp_path):
-    root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
-    train(job(root), workdir, options=Options(pause_after=1))
+def test_a_directory_without_recorded_data_opens(finished, tmp_path):
+    root, workdir = finished[0], shutil.copytree(finished[1], tmp_path / "run")
+    (workdir / "checkpoints" / "step-000000004.npz").unlink()  # as if cut before
     described = json.loads((workdir / "job.json").read_text())
     del described["data"]
     for field in ("weights", "preprocessing"):
@@ -89,8 +91,7 @@ def test_a_directory_without_recorded_data_opens(tmp_path):
     assert "data" in json.loads((workdir / "job.json").read_text())
 
 
-def test_a_run_that_made_no_step_may_become_another(tmp_path):
-    root = class_folders(tmp_path / "data", "cat", "dog")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "job.json").write_text(json.dumps({"job": {"network": "resnet20"}}))
-    assert train(job(root), tmp_path / "run").rows[-1]["step"] == 4
+def test_a_run_that_made_no_step_may_become_another(finished):
+    recorded = json.loads((finished[1] / "job.json").read_text())
+    assert recorded["job"]["network"] == "resnet8"
+    assert (finished[1] / "checkpoints" / "step-000000004.npz").is_file()
