@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -41,10 +40,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Runs TensorFlow's operations one by one: sooner than tracing a graph for a step or two."""
-    import tensorflow as tf
+def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras takes steps operation by operation: sooner than tracing a graph for a step or two.
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    Other functions stay graphs: data sets would trace a decoder for each use, not once.
+    """
+    import keras
+
+    always = property(lambda model: True, lambda model, given: None)
+    monkeypatch.setattr(keras.Model, "run_eagerly", always)
