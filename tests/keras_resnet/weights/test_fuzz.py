@@ -103,7 +103,7 @@ def test_mutated_files_load_or_are_refused(model, name, tmp_path):
         except (ValueError, OSError) as error:
             refused += 1
             assert path.name in str(error)  # noqa: PT017
-            np.testing.assert_equal(model.get_weights(), before)
+            assert all(map(np.array_equal, model.get_weights(), before))
         path.unlink()
     assert refused > CASES / 4  # the mutations reach what matters
 
