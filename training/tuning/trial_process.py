@@ -22,6 +22,7 @@ from training.common import child_processes
 from training.common.errors import PreemptedError, exit_code
 from training.common.files import write_json
 from training.common.keras_import import import_keras
+from training.common.process_end import run_as_process
 from training.config import jobs
 
 
@@ -109,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)
