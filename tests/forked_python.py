@@ -21,6 +21,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 
+from conftest import CHECKOUT
+
 from training.common import environment
 from training.common.keras_import import import_keras
 
@@ -96,6 +98,9 @@ def _server(backend: str) -> socket.socket:
     programs = tempfile.TemporaryDirectory()
     atexit.register(programs.cleanup)
     own = {"KERAS_BACKEND": backend, "JAX_COMPILATION_CACHE_DIR": programs.name}
+    own["PYTHONPATH"] = str(
+        CHECKOUT
+    )  # where `training` is the package, not the folder of its tests
     variables = {**os.environ, **VARIABLES, **own}
     process = subprocess.Popen([sys.executable, __file__], stdin=its_end, env=variables)
     its_end.close()

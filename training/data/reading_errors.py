@@ -49,7 +49,7 @@ def one_line(error: tf.errors.OpError) -> str:
     lines = [line for line in message.splitlines() if line.strip() and "[[{{" not in line[:8]]
     if "Graph execution error" in message:
         lines = lines[-1:]
-    message = " ".join(" ".join(lines).split())
-    message = re.sub(r"\{\{function_node.*?\}\}", "", message.split("[[{{")[0]).strip()
+    message = re.sub(r"\{\{function_node.*?\}\}", "", " ".join(lines).split("[[{{")[0])
+    message = " ".join(message.split())
     message = re.sub(r"^Error in user-defined function .*? iterator: \S+ ", "", message)
     return message.removeprefix("ValueError: ").split("[Op:")[0].strip().rstrip(".")
