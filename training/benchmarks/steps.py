@@ -19,7 +19,7 @@ from training.benchmarks.timing import Contender
 from training.common import nvidia
 
 GOAL = 1.0  # ms a step
-BATCH, AT_ONCE, CALLS = 128, 50, 10  # images; steps in a call; calls in a repeat
+BATCH, STEPS = 128, 500  # images in a step; steps in a repeat
 IMAGES = 50_000  # CIFAR-10's
 UNROLLED = 5  # steps written out in the body of the loop
 
@@ -33,7 +33,7 @@ COMMAND_BUFFERS = {
 Contenders = dict[str, tuple[dict[str, Any], dict[str, str]]]
 EXACT: Contenders = {
     "one step a call": ({"at_once": 1}, {}),
-    "50 steps a call, as `train` makes them": ({}, {}),
+    "several steps a call, as `train` makes them": ({}, {}),
     "their number a constant": ({"loop": "constant"}, {}),
     "five of them unrolled": ({"loop": "unrolled"}, {}),
     "command buffers": ({}, COMMAND_BUFFERS),
@@ -71,29 +71,31 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
 
 
 def stepping(
-    at_once: int = AT_ONCE, loop: str = "argument", policy: str = "float32"
+    at_once: int | None = None, loop: str | None = None, policy: str = "float32"
 ) -> Callable[[], float]:
     """Measures the milliseconds of a step of `fit`, batches gathered on the device included.
 
     Args:
-        at_once: Steps in a call.
-        loop: A key of `loops`.
+        at_once: Steps in a call. Default: those that `train` makes on an accelerator.
+        loop: A key of `loops`. Default: the loop that `train` makes.
         policy: Keras's dtype policy.
     """
-    fit = fitting("resnet20", BATCH, IMAGES, at_once, loop, policy)
-    steps = AT_ONCE * CALLS
+    from training.trainer.backends.jax_torch_backend import STEPS_PER_CALL
+
+    in_a_call = at_once or STEPS_PER_CALL
+    fit = fitting("resnet20", BATCH, IMAGES, in_a_call, loop, policy)
 
     def repeat() -> float:
         began = time.perf_counter()
-        fit(steps // at_once)
-        return 1000 * (time.perf_counter() - began) / steps
+        fit(STEPS // in_a_call)
+        return 1000 * (time.perf_counter() - began) / STEPS
 
     repeat()
     return repeat
 
 
 def fitting(
-    network: str, batch: int, images: int, at_once: int, loop: str, policy: str
+    network: str, batch: int, images: int, at_once: int, loop: str | None, policy: str
 ) -> Callable[[int], Any]:
     """Returns a function that makes a number of calls, of `at_once` steps each, on noise.
 
@@ -121,7 +123,8 @@ def fitting(
     dataset = Dataset("noise", tuple("0123456789"), (32, 32, 3), split, None, split)
     run = Run(job, job, dataset, backend)
     model = compiled(run)
-    model.loop = loops(at_once)[loop]
+    if loop is not None:
+        model.loop = loops(at_once)[loop]
     counter = StepCounter(run.total_steps, epoch_steps=run.total_steps)
     rate = backend.rate(counter, Controller(recipe, run.total_steps))
     batches, _ = backend.training_input(model, run.images(split), job, rate)
@@ -134,12 +137,11 @@ def fitting(
 
 
 def loops(at_once: int) -> dict[str, Callable[[Any, Any, Any], Any]]:
-    """Ways to make the steps of a call; an argument of the program is what `train` takes."""
+    """Ways to make the steps of a call whose number is a part of the program, not its argument."""
     import jax
     from keras import ops
 
     return {
-        "argument": lambda steps, step, state: ops.fori_loop(0, steps, step, state),
         "constant": lambda _, step, state: ops.fori_loop(0, at_once, step, state),
         "unrolled": lambda _, step, state: jax.lax.fori_loop(
             0, at_once, step, state, unroll=UNROLLED

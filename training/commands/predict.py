@@ -171,7 +171,9 @@ def _local(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]:
         else:
             from training.export import runtime_version as runtimes
 
-            parts = runtimes.files(path, options.runtime)
+            network = runtimes.file(path, options.runtime)
+            weights = network.with_suffix(".bin")  # OpenVINO's lie beside its network
+            parts = [network, *([weights] if weights.is_file() else [])]
             classifier = runtimes.runtime_classifier(path, options.runtime, options.top)
         return classifier, {"model": str(path), "sha256": [sha256(part) for part in parts]}
     if not path.is_file():

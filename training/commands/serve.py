@@ -62,7 +62,11 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("--runtime is for the embedded server; TF Serving computes SavedModels.")
     if options.server == "tensorflow" and binary is None:
         raise FileNotFoundError(f"{BINARY} is not installed; --server embedded needs no other.")
-    if binary is not None and options.server != "embedded" and options.runtime is None:
+    if options.runtime is not None:
+        from training.export import other_runtimes
+
+        other_runtimes.require([options.runtime])
+    elif binary is not None and options.server != "embedded":
         _replace_by_tensorflow(binary, config, parameters, options)
 
     from training.serving.server import configuration

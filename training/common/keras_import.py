@@ -47,12 +47,17 @@ def import_keras() -> None:
 def import_tensorflow() -> None:
     """Imports TensorFlow, which reads images on every backend, without what it writes.
 
+    Where Keras computes on another backend, TensorFlow stays away from the GPUs.
+
     Raises:
         ModuleNotFoundError: If it is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silent_stderr(), _hidden(NOT_NEEDED):
-        importlib.import_module("tensorflow").config.list_physical_devices()
+        config = importlib.import_module("tensorflow").config
+        config.list_physical_devices()
+        if importlib.import_module("keras").backend.backend() != "tensorflow":
+            config.set_visible_devices([], "GPU")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from training.data.splits import ROLES, ArraySplit, Dataset, FileSplit, Split
 
 CONTENTS = 1000  # files at most that are read, where a data set has more
-END = 2**16  # bytes of each that are read: large files do not delay a run, and headers come first
+END = 2**16  # bytes that are read of each, the last: large files do not delay a run
 
 
 def of(dataset: Dataset) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from training.data.splits import ROLES, Dataset, FileSplit, LeftOut, listed
 FILE_NAME = "split.csv"
 COLUMNS = ("file", "class", "role", "bytes")
 REQUIRED = COLUMNS[:3]
+# Of more training images, so many have the size of a tested one that to compare them takes minutes.
+MOST_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,8 @@ def changes(recorded: Sequence[Row], found: Sequence[Row]) -> list[str]:
 def trained_on(recorded: Sequence[Row], split: FileSplit, folder: Path) -> int:
     """Counts the images of a split that a model was trained on.
 
-    An image is known again by its content, under any name, if the training images are in `folder`;
-    else by its folder's name, its own and its size.
+    An image is known again by its content, under any name, if the training images are in `folder`
+    and are at most `MOST_COMPARED`; else by its folder's name, its own and its size.
 
     Args:
         recorded: Of the model's run: `read(run / FILE_NAME)`.
@@ -186,7 +188,7 @@ def trained_on(recorded: Sequence[Row], split: FileSplit, folder: Path) -> int:
     trained = [row for row in recorded if row.role == "train"]
     named = {(PurePosixPath(row.file).parts[-2:], row.size) for row in trained}
     of_size = defaultdict(list)
-    for row in trained:
+    for row in trained if len(trained) <= MOST_COMPARED else ():
         of_size[row.size].append(folder / row.file)
 
     def known(path: Path) -> bool:

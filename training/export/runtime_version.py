@@ -13,8 +13,8 @@ from training.export import other_runtimes
 from training.export.other_runtimes import FORMATS, Predict
 
 
-def files(version: Path, name: str) -> list[Path]:
-    """Returns the files that a version has for a runtime.
+def file(version: Path, name: str) -> Path:
+    """Returns the file that a version has for a runtime.
 
     Args:
         version: The version's directory.
@@ -24,13 +24,14 @@ def files(version: Path, name: str) -> list[Path]:
         FileNotFoundError: If it has none; the message names those that it has.
     """
     folder = version / "runtimes"
-    if not (folder / FORMATS[name][0]).is_file():
-        found = [other for other, (file, _) in FORMATS.items() if (folder / file).is_file()]
+    wanted = folder / FORMATS[name][0]
+    if not wanted.is_file():
+        found = [other for other, (known, _) in FORMATS.items() if (folder / known).is_file()]
         raise FileNotFoundError(
             f"{version} has no file for {name}; it has {', '.join(found) or 'none for a runtime'}. "
             f"Export it with --formats {name}."
         )
-    return sorted(folder.glob(f"{Path(FORMATS[name][0]).stem}.*"))
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,18 @@ class RuntimeVersion:
 
 
 def load(version: Path, name: str) -> RuntimeVersion:
-    """Loads a version's file for a runtime; the arguments are those of `files`.
+    """Loads a version's file for a runtime; the arguments are those of `file`.
 
     Raises:
         FileNotFoundError: If it has none.
         ValueError: If the runtime is not installed.
     """
     other_runtimes.require([name])
-    files(version, name)  # or its error
+    network = file(version, name)
     facts = json.loads((version / "assets" / "model.json").read_text(encoding="utf-8"))
     labels = (version / "assets" / "labels.txt").read_text(encoding="utf-8-sig").splitlines()
     return RuntimeVersion(
-        other_runtimes.load(name, version / "runtimes" / FORMATS[name][0]),
+        other_runtimes.load(name, network),
         Resizing(**facts["resizing"]),
         facts.get("channels", 3),
         labels,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from training.data import augmentation as augment
 from training.data import image_headers
+from training.data.as_written import as_written
 from training.data.resizing import Resizing
 from training.export.inference_network import Classifier
 
@@ -108,7 +109,7 @@ class Signatures(tf.Module):
 
 
 def _traced(function: Callable[[tf.Tensor], Any], spec: tf.TensorSpec) -> Any:
-    """A function's graph; a `tf.function` would be traced again when it is saved."""
+    """The graph of a function. A `tf.function` in its place would be traced again to be saved."""
     traced = tf.function(function, input_signature=[spec], autograph=False)
     return traced.get_concrete_function()
 
@@ -163,5 +164,4 @@ class ImageInput:
     def _each(self, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
         size = self._resizing.crop
         spec = tf.TensorSpec((size, size, self.channels), tf.float32)
-        as_written = tf.autograph.experimental.do_not_convert(function)  # AutoGraph takes seconds
-        return tf.map_fn(as_written, batch, fn_output_signature=spec)
+        return tf.map_fn(as_written(function), batch, fn_output_signature=spec)

@@ -21,6 +21,7 @@ def opened_model(file: Path) -> keras.Model:
         raise ValueError(f"{file} cannot be opened: it is damaged, or no Keras model.")
     try:
         return keras.models.load_model(file, compile=False)
+    # Damaged files and unknown classes; NotImplementedError: layers without a `call` or a shape.
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         reason = next(line for line in f"{error}\n{type(error).__name__}".splitlines() if line)
         hint = "The file is damaged, or no Keras model."

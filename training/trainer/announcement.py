@@ -13,9 +13,6 @@ from training.trainer.run import Run
 logger = logging.getLogger(__name__)
 
 CLASSES = 40  # more are told in numbers only
-MANY_IMAGES = (
-    100_000  # in more, copies are not searched: of such many files some have the same size
-)
 FEW_IMAGES = 500  # of a class; CIFAR-10 has 5,000. With fewer, random weights learn little
 
 
@@ -64,8 +61,9 @@ def _images(run: Run) -> list[str]:
 
 def _copies(dataset: Dataset) -> int:
     """Counts the test images of a folder that are training images too, under other names."""
-    images = sum(split.examples for split in dataset.splits.values())
-    if dataset.root is None or not isinstance(dataset.test, FileSplit) or images > MANY_IMAGES:
+    if dataset.root is None or not isinstance(dataset.test, FileSplit):
+        return 0
+    if dataset.train.examples > split_file.MOST_COMPARED:
         return 0
     return split_file.trained_on(split_file.rows(dataset), dataset.test, dataset.root)
 

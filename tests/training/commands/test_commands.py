@@ -159,7 +159,7 @@ def test_tensorflow_is_silent_where_keras_computes_on_jax(tmp_path):
     assert line.startswith(f"python -m training predict: There is no model {tmp_path}")
 
 
-def test_savedmodels_are_written_on_tensorflow_whatever_the_backend(tmp_path, monkeypatch, capsys):
+def test_commands_of_savedmodels_choose_tensorflow(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert main(["export", "--model", str(tmp_path / "no.keras"), "--name", "x"]) == 1
     assert "no.keras" in capsys.readouterr().err

@@ -85,6 +85,9 @@ def test_layers_of_unknown_classes_and_damaged_files(tmp_path):
 
     x = keras.Input((8, 8, 3))
     keras.Model(x, Doubled()(x)).save(tmp_path / "model.keras")
+    del Doubled.call
+    with pytest.raises(ValueError, match=r"model.keras cannot be opened: .*Doubled.call"):
+        trained_model.from_file(tmp_path / "model.keras")
     del keras.saving.get_custom_objects()["elsewhere>Doubled"]
     with pytest.raises(ValueError, match="layers of classes that are not Keras's"):
         trained_model.from_file(tmp_path / "model.keras")

@@ -207,6 +207,3 @@ def _prepare_reader(dataset: str, backend: str) -> None:
                 f"{package} is not installed: install it, the build for CPUs is enough."
             )
     import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")
