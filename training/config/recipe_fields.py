@@ -58,6 +58,8 @@ class Recipe:
     # The images.
     augmentation: str = "cifar"  # one of training.data.draws.AUGMENTATIONS
     crop_area: tuple[float, ...] = (0.08, 1.0)  # random_resized_crop: shares of a photograph's area
+    crop_padding: int = 4  # cifar: zeros on each side of an image before it is cropped
+    alternate_mirror: bool = False  # cifar: what one epoch mirrors, the next one does not
     mirror: bool = True  # random_resized_crop: half of the photographs, left to right
     randaugment: float = 0.0  # magnitude, 0 to 10, of RandAugment's operations; 0: none
     randaugment_layers: int = 2  # its operations per photograph
@@ -94,7 +96,7 @@ class Recipe:
             if number is not None and number < 1:
                 raise ValueError(f"{field} takes a whole number of at least 1; given {number}.")
         rates = ("learning_rate", "top_learning_rate", "momentum", "weight_decay", "drop_factor")
-        for field in (*rates, "held_out", "randaugment", "mixup", "cutmix"):
+        for field in (*rates, "held_out", "crop_padding", "randaugment", "mixup", "cutmix"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field} is not negative; given {getattr(self, field)}.")
         if not 0 <= self.top_fraction <= 1:

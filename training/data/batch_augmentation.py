@@ -19,7 +19,7 @@ def augmented(images: Any, labels: Any, draw: BatchDraw, draws: Draws) -> tuple[
         draw: The step's random numbers, of these images.
         draws: What they were drawn for.
     """
-    if draws.padding:
+    if draws.padding or draws.mirrors:
         mirrored = draw.mirrored if draws.mirrors else None
         images = crop(images, draw.top, draw.left, mirrored, draws.padding)
     if draws.mixing.mixes:

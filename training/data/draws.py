@@ -16,17 +16,12 @@ from training.data import random_order
 from training.data.mixing import Mixing
 from training.data.splits import ArraySplit, Split
 
-# augmentation: (zeros padded on each side, whether images are mirrored), of a whole batch.
-# Section 4.2 of the paper pads 4 and mirrors. Photographs are augmented one by one, as they are
-# decoded (section 3.4), and not again as a batch.
-AUGMENTATIONS = {
-    "none": (0, False),
-    "crop": (2, False),
-    "cifar": (4, True),
-    "imagenet": (0, False),
-    "random_resized_crop": (0, False),
-}
+# "cifar" is section 4.2 of the paper: pad, crop, mirror; "crop" is for digits, which mirroring
+# would change. Photographs are augmented one by one, as they are decoded (section 3.4), and not
+# again as a batch.
+AUGMENTATIONS = ("none", "crop", "cifar", "imagenet", "random_resized_crop")
 OF_PHOTOGRAPHS = ("imagenet", "random_resized_crop")
+DIGITS_PADDING = 2  # of "crop"
 UNMIXED = Mixing()
 OPERATIONS = 14  # of `training.data.randaugment`
 
@@ -62,6 +57,9 @@ class Draws:
         batch_size: Images in a step's batch. Batches cross the borders of epochs.
         augmentation: One of `AUGMENTATIONS`.
         seed: The run's seed.
+        crop_padding: Of cifar: zeros that are padded on each side of an image before it is cropped.
+        alternate_mirror: Of cifar: whether an image that one epoch mirrors is not mirrored in the
+            next one (Jordan 2024, arXiv 2404.00498). Otherwise each epoch draws for itself.
         crop_area: Of random_resized_crop: the least and the largest share of a photograph's area.
         mirror: Of random_resized_crop: whether half of the photographs are mirrored.
         mixing: Of two images into one.
@@ -76,6 +74,8 @@ class Draws:
     batch_size: int
     augmentation: str
     seed: int
+    crop_padding: int = 4
+    alternate_mirror: bool = False
     crop_area: tuple[float, ...] = (0.08, 1.0)
     mirror: bool = True
     mixing: Mixing = UNMIXED
@@ -90,6 +90,8 @@ class Draws:
             recipe.batch_size,
             recipe.augmentation,
             seed,
+            crop_padding=recipe.crop_padding,
+            alternate_mirror=recipe.alternate_mirror,
             crop_area=recipe.crop_area,
             mirror=recipe.mirror,
             mixing=Mixing(recipe.mixup, recipe.cutmix, classes),
@@ -111,12 +113,12 @@ class Draws:
     @property
     def padding(self) -> int:
         """Zeros that are padded on each side of an image before it is cropped."""
-        return AUGMENTATIONS[self.augmentation][0]
+        return {"cifar": self.crop_padding, "crop": DIGITS_PADDING}.get(self.augmentation, 0)
 
     @property
     def mirrors(self) -> bool:
         """Whether half of a batch's images are mirrored."""
-        return AUGMENTATIONS[self.augmentation][1]
+        return self.augmentation == "cifar"
 
     def check(self, split: Split) -> None:
         """Raises a ValueError if the augmentation cannot be applied to the split's images."""
@@ -132,10 +134,16 @@ class Draws:
         random = random_order.generator(self.seed, random_order.CROP, step)
         top, left = random.integers(2 * self.padding + 1, size=(2, n), dtype=np.int32)
         mirrored = random.integers(1 + self.mirrors, size=n, dtype=np.int32) == 1
+        places = self.places(step)
+        if self.mirrors and self.alternate_mirror:
+            epochs = np.arange(step * n, (step + 1) * n) // self.examples
+            mirrored = random_order.first_mirrored(self.examples, self.seed)[places] ^ (
+                epochs % 2 == 1
+            )
         mix = self.mixing.nothing(n)
         if self.mixing.mixes:
             mix = self.mixing.draw(random_order.generator(self.seed, random_order.MIX, step), n)
-        return BatchDraw(self.places(step), top, left, mirrored, *mix)
+        return BatchDraw(places, top, left, mirrored, *mix)
 
     def places(self, step: int) -> np.ndarray:
         """Returns the numbers in the split of the step's images, (batch_size,) int32."""

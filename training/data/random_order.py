@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 # What a generator's numbers are for: seeds of different purposes are never equal.
-EPOCH, BLOCK, CROP, PHOTOGRAPH, MIX = range(5)
+EPOCH, BLOCK, CROP, PHOTOGRAPH, MIX, MIRROR = range(6)
 
 
 def generator(seed: int, purpose: int, *numbers: int) -> np.random.Generator:
@@ -38,6 +38,19 @@ def permutation(examples: int, seed: int, *numbers: int, purpose: int = EPOCH) -
     generator(seed, purpose, *numbers).shuffle(order)
     order.setflags(write=False)
     return order
+
+
+@lru_cache(maxsize=1)
+def first_mirrored(examples: int, seed: int) -> np.ndarray:
+    """Returns which images the first epoch mirrors, (examples,) bool; do not write into it.
+
+    Args:
+        examples: How many there are.
+        seed: The run's seed.
+    """
+    mirrored = generator(seed, MIRROR).integers(2, size=examples) == 1
+    mirrored.setflags(write=False)
+    return mirrored
 
 
 def places(examples: int, seed: int, first: int, count: int) -> np.ndarray:

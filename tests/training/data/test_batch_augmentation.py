@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from launch import finish, run
 
-from training.data.batch_augmentation import crop
+from training.data.batch_augmentation import augmented, crop
 from training.data.draws import Draws
 
 EXAMPLES, BATCH, STEPS, FIRST = 21, 8, 4, 1  # the steps' batches cross the border of two epochs
@@ -61,6 +61,30 @@ def by_hand(image: np.ndarray, top: int, left: int, mirrored: bool, padding: int
         if 0 <= y < height and 0 <= x < width:
             out[row, column] = image[y, x]
     return out
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_alternate_epochs_mirror_the_other_images(padding: int) -> None:
+    examples, batch = 200, 30  # batches cross the borders of epochs
+    draws = Draws(examples, batch, "cifar", 5, crop_padding=padding, alternate_mirror=True)
+    mirrored = np.full((4, examples), -1)  # of each epoch, each image
+    for step in range(4 * examples // batch):
+        draw = draws.batch(step)
+        epochs = np.arange(step * batch, (step + 1) * batch) // examples
+        mirrored[epochs, draw.places] = draw.mirrored
+        assert draw.top.max() <= 2 * padding
+    assert 60 < mirrored[0].sum() < 140  # of 200 fair coins, 5.6 standard deviations
+    np.testing.assert_array_equal(mirrored[1], 1 - mirrored[0])
+    np.testing.assert_array_equal(mirrored[2, mirrored[2] >= 0], mirrored[0, mirrored[2] >= 0])
+    image = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+    one = draws.batch(0)._replace(top=one_place(padding), left=one_place(padding))
+    seen, _ = augmented(image, np.zeros(1), one._replace(mirrored=np.array([True])), draws)
+    np.testing.assert_array_equal(seen, image[:, :, ::-1])
+
+
+def one_place(padding: int) -> np.ndarray:
+    """The middle crop of one image."""
+    return np.array([padding], np.int32)
 
 
 @pytest.mark.parametrize(("padding", "augmentation"), [(4, "cifar"), (2, "crop")])
