@@ -27,7 +27,8 @@ from training.common import figures, numeric
 from training.common.files import write_csv, write_text
 from training.config import recipes
 from training.config.jobs import Job
-from training.data import datasets, split_file
+from training.data import datasets
+from training.data.folder import split_file
 from training.data.splits import Dataset, subset
 from training.trainer import backends
 from training.trainer.backends.backend import Images

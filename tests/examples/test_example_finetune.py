@@ -16,7 +16,7 @@ from PIL import Image
 import keras_resnet
 from examples import finetune, stickers
 from keras_resnet import ARCHITECTURES
-from training.data import split_file
+from training.data.folder import split_file
 
 RESNET20 = keras_resnet.weights.list_published("resnet20")[0]
 OPEN = """

@@ -19,7 +19,7 @@ def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     in two files."""
     from sklearn.datasets import load_digits
 
-    from training.data import array_files
+    from training.data.prepared import array_files
     from training.data.splits import ArraySplit, Dataset
 
     digits = load_digits()

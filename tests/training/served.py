@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import keras_resnet
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
 from training.export import model_base
 from training.export.saved_model import export
 from training.models.trained_model import TrainedModel

@@ -7,24 +7,35 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+import pytest
 from conftest import CHECKOUT
 
-# A room imports itself and the rooms of earlier lines; rooms of one line do not import each other.
-LINES = (
-    ("common",),
-    ("config",),
-    ("data",),
-    ("models",),
-    ("trainer",),
-    ("evaluation",),
-    ("export",),
-    ("serving", "tuning", "benchmarks"),
-    ("paper",),
-    ("commands",),
-    ("cli",),
-    ("__main__",),
-)
-LINE = {room: line for line, rooms in enumerate(LINES) for room in rooms}
+# What a package consists of, rooms and modules. Each imports itself and those of earlier lines;
+# those of one line do not import each other.
+LINES = {
+    "training": (
+        ("common",),
+        ("config",),
+        ("data",),
+        ("models",),
+        ("trainer",),
+        ("evaluation",),
+        ("export",),
+        ("serving", "tuning", "benchmarks"),
+        ("paper",),
+        ("commands",),
+        ("cli",),
+        ("__main__",),
+    ),
+    "training.data": (
+        ("splits", "random_order", "shares", "mixing"),
+        ("draws", "fingerprint", "pixel_mean"),
+        ("decoding",),
+        ("augmentation", "streams", "folder", "prepared"),
+        ("batches", "datasets"),
+        ("probes",),
+    ),
+}
 MODULES = sorted((CHECKOUT / "training").rglob("*.py"))
 LIBRARY = sorted((CHECKOUT / "keras_resnet").rglob("*.py"))
 
@@ -41,18 +52,21 @@ def imported(path: Path) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] in ("training", "keras_resnet"))
 
 
-def room(path: Path) -> str:
-    """`data` of `training/data/batches.py`, `cli` of `training/cli.py`."""
-    return path.relative_to(CHECKOUT / "training").with_suffix("").parts[0]
+def part(name: str, package: str) -> str:
+    """`data` of `training.data.batches` in `training`; "" of what is not in the package."""
+    return name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else ""
 
 
-def test_rooms_import_in_one_direction():
+@pytest.mark.parametrize("package", LINES)
+def test_imports_have_one_direction(package: str):
+    line = {name: number for number, names in enumerate(LINES[package]) for name in names}
     against = [
         f"{path.relative_to(CHECKOUT)} imports {name}"
         for path in MODULES
+        if (importer := part(module_name(path), package))
         for name in imported(path)
-        if name.startswith("training.") and (other := name.split(".")[1]) != room(path)
-        if LINE[other] >= LINE[room(path)]
+        if (other := part(name, package)) not in ("", importer)
+        if line[other] >= line[importer]
     ]
     assert against == []
 
@@ -65,8 +79,12 @@ def test_the_library_never_imports_the_application():
 def test_nothing_but_the_entrance_lies_flat():
     flat = {path.stem for path in (CHECKOUT / "training").glob("*.py")}
     assert flat == {"__init__", "__main__", "cli"}
-    rooms = {path.parent.name for path in (CHECKOUT / "training").glob("*/__init__.py")}
-    assert rooms == set(chain(*LINES)) - {"cli", "__main__"}
+
+
+@pytest.mark.parametrize("package", LINES)
+def test_everything_has_its_line(package: str):
+    found = {part(module_name(path), package) for path in MODULES} - {""}
+    assert found == set(chain(*LINES[package]))
 
 
 def module_name(path: Path) -> str:

@@ -69,7 +69,7 @@ def _exported(folder: Path, form: str, precision: str) -> Path:
     import keras
 
     import keras_resnet
-    from training.data.resizing import Resizing
+    from training.data.decoding.resizing import Resizing
     from training.export.inference_network import inference_network
     from training.export.saved_model import export
     from training.models.trained_model import TrainedModel

@@ -155,7 +155,7 @@ def timed_batches(stream: Iterable[Any], batch: int, batches: int) -> Callable[[
 
 
 def _draw(folder: Path) -> None:
-    from training.data import sample_images
+    from training.data.folder import sample_images
 
     for i, encoded in enumerate(sample_images.drawn(DRAWN, 384, 3)):
         (folder / f"{i}.jpg").write_bytes(encoded)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.commands import options as shared
 from training.common import numeric
-from training.data import array_files
+from training.data.prepared import array_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -187,7 +187,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         OSError: If a folder cannot be read.
     """
-    from training.data.folder_walk import images_below
+    from training.data.folder.folder_walk import images_below
 
     found: list[Path] = []
     for path in paths:

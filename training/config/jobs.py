@@ -31,7 +31,7 @@ class Job:
     zero_init_residual: bool | None = None  # None: the network's own
     weights: str | None = None  # to start from, as `keras_resnet.ResNet(weights=)` takes them
     preprocessing: str | None = None  # the convention of such weights, where they do not say it
-    split: str | None = None  # a split file of a folder, as training.data.split_file has it
+    split: str | None = None  # a split file of a folder, as training.data.folder.split_file has it
 
     def check(self) -> None:
         """Checks what can be checked before the data and the weights are looked at.

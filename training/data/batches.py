@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from training.data import augmentation as augment
-from training.data import drawn_datasets, photographs
-from training.data.as_written import as_written
-from training.data.batch_augmentation import augmented
+from training.common.as_written import as_written
+from training.data.augmentation import photograph_augmentation
+from training.data.augmentation.batch_augmentation import augmented
+from training.data.augmentation.randaugment import randaugment
+from training.data.decoding import cropping
 from training.data.draws import BatchDraw, Draws, PhotographDraw
-from training.data.randaugment import randaugment
 from training.data.shares import WHOLE, Share, Turn
 from training.data.splits import ArraySplit, FileSplit, RecordSplit, Split
+from training.data.streams import drawn_datasets, photographs
 
 
 @as_written
@@ -100,18 +101,20 @@ def decoded_batches(
 
     The arguments and the batches are those of `train_batches`.
     """
-    size = image_size or augment.CROP
+    size = image_size or cropping.CROP
     shape = (size, size, 3)
 
     def decode(encoded: tf.Tensor, drawn: PhotographDraw) -> tf.Tensor:
         if draws.augmentation == "imagenet":
-            return augment.imagenet(encoded, drawn, size)
+            return photograph_augmentation.imagenet(encoded, drawn, size)
         if draws.augmentation == "random_resized_crop":
-            image = augment.random_resized(encoded, drawn, draws.crop_area, draws.mirror, size)
+            image = photograph_augmentation.random_resized(
+                encoded, drawn, draws.crop_area, draws.mirror, size
+            )
             if not draws.randaugment:
                 return image
             return randaugment(image, drawn.operations, drawn.negative, draws.randaugment)
-        return augment.central(encoded, size)
+        return cropping.central(encoded, size)
 
     first, after_last = share.spans(draws.batch_size, draws.batch_size)[0]
     stream = photographs.shuffled(split, draws, first_step, share)
@@ -149,7 +152,7 @@ def eval_batches(
     if isinstance(split, ArraySplit):
         batches = _ordered_arrays(split, spans)
     else:
-        batches = _ordered_photographs(split, spans, image_size or augment.CROP)
+        batches = _ordered_photographs(split, spans, image_size or cropping.CROP)
     subtracted = 0.0 if mean is None else mean
     return _prefetched(
         batches.map(lambda images, labels: (tf.cast(images, tf.float32) - subtracted, labels))
@@ -171,7 +174,7 @@ def _ordered_photographs(
         chosen[first:after_last] = True
     batches = photographs.batches(
         photographs.in_order(split, chosen),
-        lambda encoded, _: augment.central(encoded, size),
+        lambda encoded, _: cropping.central(encoded, size),
         (size, size, 3),
         spans[:, 1] - spans[:, 0] if len(spans) else 1,  # none to take: any size will do
     )

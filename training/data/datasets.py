@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from training.config.catalogue import NAMES
-from training.data import array_files, image_folder
+from training.data.folder import image_folder
+from training.data.prepared import array_files
 from training.data.splits import ArraySplit, Dataset, FileSplit, RecordSplit, subset
 
 
@@ -28,12 +29,12 @@ def load(
     Args:
         name: A key of `training.config.catalogue.DATASETS`.
         data_dir: TFDS's data directory (default: the environment variable TFDS_DATA_DIR, else
-            TFDS's own), or the folder of class folders. Digits need none. Where it holds the data
-            set as `training.data.array_files` writes it, those files are read, without TFDS.
+            TFDS's own), or the folder of class folders. Digits need none. Where it holds the files
+            that `training.data.prepared.array_files` writes, those are read, without TFDS.
         held_out: Number of training images kept for validation; see `hold_out`.
         seed: Of that draw alone; the test images are always the same.
         split_file: Of a folder: which of its images train, validate and test, as
-            `training.data.split_file` describes it. Default: the folder's own division.
+            `training.data.folder.split_file` describes it. Default: the folder's own division.
 
     Raises:
         ValueError: If there is no such data set, too few images to hold out that many, or a split
@@ -57,7 +58,7 @@ def _load(name: str, data_dir: str | None, split_file: Path | None) -> Dataset:
     try:
         if name == "digits":
             return _digits()
-        from training.data import tfds_datasets
+        from training.data.prepared import tfds_datasets
 
         return tfds_datasets.load(name, data_dir)
     except ModuleNotFoundError as error:

@@ -23,7 +23,7 @@ AUGMENTATIONS = ("none", "crop", "cifar", "imagenet", "random_resized_crop")
 OF_PHOTOGRAPHS = ("imagenet", "random_resized_crop")
 DIGITS_PADDING = 2  # of "crop"
 UNMIXED = Mixing()
-OPERATIONS = 14  # of `training.data.randaugment`
+OPERATIONS = 14  # of `training.data.augmentation.randaugment`
 
 
 class BatchDraw(NamedTuple):

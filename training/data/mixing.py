@@ -1,4 +1,4 @@
-"""MixUp and CutMix: training images made of two, with shares of two classes. On any Keras backend.
+"""MixUp and CutMix: their strengths and random numbers. NumPy only.
 
 MixUp: Zhang et al. 2018, arXiv 1710.09412. CutMix: Yun et al. 2019, arXiv 1905.04899.
 """
@@ -6,10 +6,9 @@ MixUp: Zhang et al. 2018, arXiv 1710.09412. CutMix: Yun et al. 2019, arXiv 1905.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from keras import ops
 
 
 class MixDraw(NamedTuple):
@@ -52,44 +51,3 @@ class Mixing:
     def nothing(self, batch_size: int) -> MixDraw:
         """Returns the numbers with which images stay as they are."""
         return MixDraw(np.ones(batch_size, np.float32), np.zeros((batch_size, 4), np.float32))
-
-
-def mixed(images: Any, labels: Any, draw: MixDraw, classes: int) -> tuple[Any, Any]:
-    """Mixes each image with its neighbour: the first with the second, the third with the fourth.
-
-    Neighbours are of the same replica, so that the batch does not depend on the replicas' number.
-
-    Args:
-        images: float32 (N, H, W, C); N is even.
-        labels: int32 (N,).
-        draw: The random numbers.
-        classes: Number of classes K.
-
-    Returns:
-        The images, and the share of each class in them, float32 (N, K).
-
-    Raises:
-        ValueError: If N is odd.
-    """
-    n, height, width, _ = images.shape
-    if n % 2:
-        raise ValueError(
-            "MixUp and CutMix mix images in pairs: batch_size must be even, and so must each "
-            f"device's part of it; given {n} images."
-        )
-    top, left, bottom, right = (draw.box[:, i, None] for i in range(4))
-    rows, columns = ((ops.arange(n, dtype="float32") + 0.5)[None] / n for n in (height, width))
-    in_rows = ops.logical_and(rows >= top, rows < bottom)  # (N, H)
-    in_columns = ops.logical_and(columns >= left, columns < right)  # (N, W)
-    in_box = ops.logical_and(in_rows[:, :, None], in_columns[:, None, :])  # (N, H, W)
-    own = ops.where(in_box, 0.0, draw.share[:, None, None])[..., None]  # (N, H, W, 1)
-    images = own * images + (1 - own) * _neighbours(images)
-    share = ops.mean(own, axis=(1, 2))  # (N, 1)
-    of_class = ops.one_hot(labels, classes, dtype="float32")  # (N, K)
-    return images, share * of_class + (1 - share) * _neighbours(of_class)
-
-
-def _neighbours(values: Any) -> Any:
-    """Returns (N, ...) with 0 and 1, 2 and 3, ... in each other's places."""
-    pairs = ops.reshape(values, (-1, 2, *values.shape[1:]))
-    return ops.reshape(ops.flip(pairs, axis=1), values.shape)

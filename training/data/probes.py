@@ -58,7 +58,7 @@ def at(
 
 def _photographs(split: Split, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     from training.data.batches import eval_batches
-    from training.data.reading_errors import readable_errors
+    from training.data.decoding.reading_errors import readable_errors
 
     found: list[np.ndarray] = []
     labels: list[int] = []

@@ -188,7 +188,7 @@ def _batches(dataset: Dataset, protocol: Protocol, size: int, batch_size: int) -
         yield from _arrays(dataset.test, batch_size)
         return
     # TensorFlow decodes and scales photographs; arrays do not need it.
-    from training.data.reading_errors import readable_errors
+    from training.data.decoding.reading_errors import readable_errors
     from training.evaluation import test_crops
 
     with readable_errors(dataset.name, dataset.root):

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.data import augmentation, image_decoding
-from training.data.reading_errors import one_line
-from training.data.resizing import Resizing
+from training.data.decoding import cropping, image_decoding
+from training.data.decoding.reading_errors import one_line
+from training.data.decoding.resizing import Resizing
 from training.models.trained_model import TrainedModel
 
 READERS = 8  # threads that read and decode files; both leave Python's lock
@@ -114,7 +114,7 @@ class PixelClassifier:
         self._predict, self._labels, self._top = predict, labels, top
         self._batch_size = 0
         self._decode = tf.function(
-            lambda encoded: augmentation.decode_cut(
+            lambda encoded: cropping.decode_cut(
                 encoded,
                 resizing.window,
                 resizing.crop,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.data import split_file
+from training.data.folder import split_file
 from training.data.splits import Dataset, FileSplit
 
 

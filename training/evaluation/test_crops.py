@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from training.data import augmentation as augment
-from training.data import image_decoding, photographs
-from training.data.as_written import as_written
+from training.common.as_written import as_written
+from training.data.decoding import cropping, image_decoding
 from training.data.splits import FileSplit, RecordSplit
+from training.data.streams import photographs
 from training.evaluation.protocols import Protocol
 
 # A batch of N images: their views, (N, V, H, W, C) for each scale, and their labels (N,).
@@ -45,7 +45,7 @@ def batches(
     yield from seen().batch(images).prefetch(1).as_numpy_iterator()
 
 
-def views(image: tf.Tensor, protocol: Protocol, size: int = augment.CROP) -> tuple[tf.Tensor, ...]:
+def views(image: tf.Tensor, protocol: Protocol, size: int = cropping.CROP) -> tuple[tf.Tensor, ...]:
     """Returns a protocol's views of one photograph.
 
     Args:
@@ -61,12 +61,12 @@ def views(image: tf.Tensor, protocol: Protocol, size: int = augment.CROP) -> tup
     """
     seen = []
     for of_224 in protocol.shorter_sides:
-        side = of_224 * size / augment.CROP
+        side = of_224 * size / cropping.CROP
         if protocol.part == "whole":
             images = [scaled(image, side)]
         else:
             windows = corner_windows if protocol.part == "corners" else central_windows
-            images = [augment.cut(image, window, size) for window in windows(image, side, size)]
+            images = [cropping.cut(image, window, size) for window in windows(image, side, size)]
         stacked = tf.stack(images)  # (V, h, w, 3)
         seen.append(
             tf.concat((stacked, stacked[:, :, ::-1]), axis=0) if protocol.mirrored else stacked
@@ -74,17 +74,17 @@ def views(image: tf.Tensor, protocol: Protocol, size: int = augment.CROP) -> tup
     return tuple(seen)
 
 
-def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window]:
+def central_windows(image: tf.Tensor, side: float, size: int) -> tuple[cropping.Window]:
     """The square in the middle of the photograph, scaled to the shorter side `side`."""
-    return (augment.central_window(tf.shape(image), side, size),)
+    return (cropping.central_window(tf.shape(image), side, size),)
 
 
-def corner_windows(image: tf.Tensor, side: float, size: int) -> tuple[augment.Window, ...]:
+def corner_windows(image: tf.Tensor, side: float, size: int) -> tuple[cropping.Window, ...]:
     """The squares in the corners of the scaled photograph, and then the one in the middle."""
     (centre,) = central_windows(image, side, size)
     scale, last_row, last_column = centre.scale, 2 * centre.top, 2 * centre.left
     corners = (
-        augment.Window(scale, top, left)
+        cropping.Window(scale, top, left)
         for top in (tf.zeros_like(last_row), last_row)
         for left in (tf.zeros_like(last_column), last_column)
     )

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.data import sample_images
 from training.data.batches import eval_batches
+from training.data.folder import sample_images
 from training.data.splits import Dataset, Split
 from training.export.quantization import QUANTIZE
 from training.export.signatures import ImageInput

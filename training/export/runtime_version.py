@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
 from training.evaluation.prediction import PixelClassifier
 from training.export import other_runtimes
 from training.export.other_runtimes import FORMATS, Predict

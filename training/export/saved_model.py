@@ -20,7 +20,8 @@ import tensorflow as tf
 
 import keras_resnet
 from training.common.files import sha256
-from training.data import image_decoding, sample_images
+from training.data.decoding import image_decoding
+from training.data.folder import sample_images
 from training.export import model_base, model_card, warmup_requests
 from training.export.inference_network import (
     Classifier,

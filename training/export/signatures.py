@@ -7,10 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from training.data import augmentation as augment
-from training.data import image_headers
-from training.data.as_written import as_written
-from training.data.resizing import Resizing
+from training.common.as_written import as_written
+from training.data.decoding import cropping, image_headers
+from training.data.decoding.resizing import Resizing
 from training.export.inference_network import Classifier
 
 ENCODED = tf.TensorSpec((None,), tf.string, "image_bytes")
@@ -135,7 +134,7 @@ class ImageInput:
         def scaled() -> tf.Tensor:
             window = self._resizing.window(tf.shape(pixels)[1:])
             kernel = self._resizing.kernel
-            return self._each(lambda image: augment.cut(image, window, size, kernel), pixels)
+            return self._each(lambda image: cropping.cut(image, window, size, kernel), pixels)
 
         if self._resizing.shorter_side != size:
             return scaled()
@@ -150,7 +149,7 @@ class ImageInput:
         def one_image(one: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies([image_headers.checked(one, self._max_pixels)]):
                 one = tf.identity(one)
-            return augment.decode_cut(
+            return cropping.decode_cut(
                 one,
                 self._resizing.window,
                 self._resizing.crop,

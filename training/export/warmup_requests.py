@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from training.data import image_decoding
+from training.data.decoding import image_decoding
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from keras_resnet import architectures, weights
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training.common.files import sha256
 from training.config.catalogue import PHOTOGRAPHS
-from training.data import augmentation as augment
-from training.data.resizing import Resizing
+from training.data.decoding import cropping
+from training.data.decoding.resizing import Resizing
 from training.models.image_classifier import image_classifier
 from training.models.opened_model import opened_model
 
@@ -96,7 +96,7 @@ def from_file(
     size = model.input_shape[1]
     # Photographs are tested on the centre of a larger one; other images have their size.
     photographs = convention is not None or job.get("dataset") in PHOTOGRAPHS
-    side = round(augment.evaluated_shorter_side(size)) if photographs else size
+    side = round(cropping.evaluated_shorter_side(size)) if photographs else size
     return TrainedModel(model, Resizing(side, size), tuple(labels), facts)
 
 
@@ -138,7 +138,7 @@ def from_weights(
             )
         size = architectures.STEMS[architecture.stem].image_size
         photographs = architecture.stem == "imagenet"
-        side = round(augment.evaluated_shorter_side(size)) if photographs else size
+        side = round(cropping.evaluated_shorter_side(size)) if photographs else size
         resizing, path, published = Resizing(side, size), Path(str(found)), {}
 
     pixels = keras.Input((resizing.crop, resizing.crop, 3), name="pixels")

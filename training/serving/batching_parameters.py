@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from training.common.files import write_text
-from training.data import sample_images
+from training.data.folder import sample_images
 
 SIZES = (1, 2, 4, 8, 16, 32)
 ROUNDS = 7

@@ -6,7 +6,7 @@ import logging
 
 from keras_resnet.weights import published
 from training.common import machine
-from training.data import split_file
+from training.data.folder import split_file
 from training.data.splits import Dataset, FileSplit, listed
 from training.trainer.run import Run
 

@@ -117,7 +117,7 @@ def load(job: Job, backend: Backend, options: Options) -> Run:
     dataset = datasets.hold_out(dataset, int(recipe.held_out), job.seed)
     skipped: list[str] = []
     if job.skip_bad_images:
-        from training.data import screening  # TensorFlow's, as all photographs are
+        from training.data.folder import screening  # TensorFlow's, as all photographs are
 
         turn = Turn(backend.worker, backend.workers)
         dataset, skipped = screening.screened(dataset, turn, backend.sum_over_workers)

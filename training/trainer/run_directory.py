@@ -16,7 +16,8 @@ import keras
 from training.common.files import atomic_write, exclusive_lock, write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
-from training.data import fingerprint, split_file
+from training.data import fingerprint
+from training.data.folder import split_file
 from training.data.splits import Dataset
 from training.trainer import checkpoints
 from training.trainer.callbacks.history import History

@@ -11,7 +11,7 @@ from training.benchmarks import data
 from training.benchmarks.peers import keras_training
 from training.config import recipes
 from training.config.jobs import Job
-from training.data import sample_images
+from training.data.folder import sample_images
 from training.data.splits import Dataset
 from training.trainer import backends
 from training.trainer.run import Run

@@ -12,11 +12,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import augmentation, datasets, pixel_mean, random_order
-from training.data import photographs as streams
+from training.data import datasets, pixel_mean, random_order
 from training.data.batches import eval_batches, train_batches
+from training.data.decoding import cropping
 from training.data.draws import Draws
 from training.data.splits import ArraySplit, FileSplit, RecordSplit
+from training.data.streams import photographs as streams
 
 
 def numbered(n: int, size: int = 2) -> ArraySplit:
@@ -213,7 +214,7 @@ def test_files_are_evaluated_on_their_central_crops(photographs: list[Path]) -> 
     images, labels = (np.concatenate(part) for part in zip(*take(batches, 9), strict=True))
     np.testing.assert_array_equal(labels, range(5))
     for path, image in zip(photographs[:5], images, strict=True):
-        expected = augmentation.central(path.read_bytes()) - mean
+        expected = cropping.central(path.read_bytes()) - mean
         np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
@@ -278,6 +279,6 @@ def test_records_hold_the_photographs(tiny_imagenet: tuple[Path, list[Path]]) ->
         assert len(labels) == split.examples == n
         seen += list(labels)
         for image, label in zip(images, labels, strict=True):
-            expected = augmentation.central(by_class[label].read_bytes())
+            expected = cropping.central(by_class[label].read_bytes())
             np.testing.assert_allclose(image, expected, atol=1e-3)
     assert sorted(seen) == sorted(by_class)  # train and validation: disjoint, and all

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from launch import free_ports
 from sklearn.datasets import load_digits
 
-from training.data import datasets, download, pixel_mean
+from training.data import datasets, pixel_mean
 from training.data.batches import train_batches
 from training.data.draws import Draws
+from training.data.prepared import download
 from training.data.splits import ArraySplit, Dataset, RecordSplit
 
 

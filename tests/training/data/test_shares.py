@@ -12,8 +12,10 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import augmentation, datasets
+from training.data import datasets
+from training.data.augmentation import photograph_augmentation
 from training.data.batches import eval_batches, train_batches
+from training.data.decoding import cropping
 from training.data.draws import Draws
 from training.data.shares import Share, Turn
 from training.data.splits import ArraySplit, FileSplit, Split
@@ -55,8 +57,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return count_and_decode
 
-    for name in ("imagenet", "central"):
-        monkeypatch.setattr(augmentation, name, counted(getattr(augmentation, name)))
+    for module, name in ((photograph_augmentation, "imagenet"), (cropping, "central")):
+        monkeypatch.setattr(module, name, counted(getattr(module, name)))
     return entries
 
 

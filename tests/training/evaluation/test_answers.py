@@ -15,7 +15,8 @@ from PIL import Image
 
 import keras_resnet
 from training.cli import main
-from training.data import datasets, split_file
+from training.data import datasets
+from training.data.folder import split_file
 from training.evaluation.answers import worst
 from training.evaluation.evaluate import Answers, Evaluation
 

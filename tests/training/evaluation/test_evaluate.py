@@ -15,7 +15,8 @@ from PIL import Image
 import keras_resnet
 from keras_resnet import resnet
 from keras_resnet.fully_convolutional import fully_convolutional
-from training.data import datasets, image_decoding
+from training.data import datasets
+from training.data.decoding import image_decoding
 from training.data.splits import Dataset, FileSplit
 from training.evaluation import test_crops
 from training.evaluation.evaluate import PROTOCOLS, evaluate, probabilities

@@ -10,7 +10,7 @@ import keras_resnet
 from keras_resnet.preprocessing import CLASS_NAMES
 from training.config import jobs, recipes
 from training.config.jobs import Job
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
 from training.export import model_card, saved_model
 from training.models import trained_model
 

@@ -11,8 +11,8 @@ import served
 from pictures import picture
 
 import keras_resnet
-from training.data import sample_images
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
+from training.data.folder import sample_images
 from training.data.splits import ArraySplit, Dataset
 from training.export import other_runtimes
 from training.export.inference_network import inference_network

@@ -16,7 +16,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_resnet
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
 from training.export import saved_model as exporting
 from training.export.saved_model import export
 from training.export.signatures import ImageInput

@@ -12,7 +12,7 @@ from pictures import picture
 
 import keras_resnet
 from keras_resnet import weights
-from training.data.resizing import Resizing
+from training.data.decoding.resizing import Resizing
 from training.models import trained_model
 from training.models.trained_model import TrainedModel
 

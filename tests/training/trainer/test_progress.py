@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data.input_wait import InputWait
+from training.data.streams.input_wait import InputWait
 from training.trainer.callbacks import progress
 from training.trainer.callbacks.progress import TrainingProgress
 from training.trainer.callbacks.step_counter import StepCounter

@@ -12,7 +12,7 @@ from class_folders import class_folders
 
 from training.config.jobs import Job
 from training.config.recipes import Recipe
-from training.data import split_file
+from training.data.folder import split_file
 from training.trainer.train import train
 
 RECIPE = Recipe(iterations=4, batch_size=4, schedule="constant", augmentation="none")

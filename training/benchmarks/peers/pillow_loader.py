@@ -9,13 +9,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from training.benchmarks.data import files, timed_batches
-from training.data.augmentation import (
-    CROP,
+from training.data.augmentation.photograph_augmentation import (
     EIGENVALUES,
     EIGENVECTORS,
     LIGHTING_SIGMA,
     SHORTER_SIDES,
 )
+from training.data.decoding.cropping import CROP
 from training.data.pixel_mean import IMAGENET_MEAN
 
 COLOURS = np.array(EIGENVECTORS, np.float32) * np.array(EIGENVALUES, np.float32)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from training.config.recipes import Recipe
-from training.data.input_wait import InputWait
 from training.data.splits import Split
+from training.data.streams.input_wait import InputWait
 from training.trainer.callbacks.history import History
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter
 from training.trainer.callbacks.step_counter import StepCounter

@@ -17,10 +17,10 @@ from keras import ops
 
 from training.common.keras_import import import_tensorflow
 from training.config.recipes import Recipe
-from training.data import array_files
 from training.data.draws import Draws
-from training.data.input_wait import InputWait
+from training.data.prepared import array_files
 from training.data.splits import ArraySplit
+from training.data.streams.input_wait import InputWait
 from training.trainer.backends import data_parallel
 from training.trainer.backends.backend import Backend, Images
 from training.trainer.backends.data_parallel import DataParallel
@@ -99,7 +99,7 @@ class JaxTorchBackend(Backend):
     def readable_errors(self, job: Job) -> AbstractContextManager[Any]:
         if job.dataset in array_files.NAMES:
             return nullcontext()  # all data are in memory
-        from training.data.reading_errors import readable_errors
+        from training.data.decoding.reading_errors import readable_errors
 
         return readable_errors(job.dataset, job.data_dir)
 

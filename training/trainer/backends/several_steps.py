@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from training.data.batch_augmentation import augmented
+from training.data.augmentation.batch_augmentation import augmented
 from training.data.draws import BatchDraw, Draws
 from training.trainer.backends import data_parallel
 from training.trainer.callbacks.learning_rate_setter import LearningRateSetter

@@ -14,10 +14,10 @@ from training.common import environment
 from training.common.errors import WorkerLostError
 from training.config.recipes import Recipe
 from training.data.batches import eval_batches, train_batches
+from training.data.decoding.reading_errors import readable_errors
 from training.data.draws import Draws
-from training.data.input_wait import InputWait
-from training.data.reading_errors import readable_errors
 from training.data.shares import Share, Turn
+from training.data.streams.input_wait import InputWait
 from training.models import networks
 from training.models.fused_batch_norm import with_fused_batch_norm
 from training.trainer.backends import distribution

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from training.common.progress_bars import ProgressBar
-from training.data.input_wait import InputWait
+from training.data.streams.input_wait import InputWait
 from training.trainer.callbacks.step_counter import StepCounter
 
 SECONDS_BEFORE_ESTIMATE = 5.0  # of steps, from which the remaining time is estimated

@@ -1,0 +1,1 @@
+"""What training does to pixels, by numbers that are drawn beforehand."""

@@ -1,0 +1,1 @@
+"""Photographs as tf.data streams, and the time that training waits for them."""
