@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,16 @@ def photographs(folder: str, batch: int, batches: int) -> Callable[[], float]:
     return timed_batches(training_stream(folder, batch), batch, batches)
 
 
-def training_stream(folder: str, batch: int, share: Share = WHOLE) -> Iterable[Any]:
-    """Returns batches of (images, labels), with section 3.4's augmentation."""
+def training_stream(folder: str, batch: int, share: Share = WHOLE) -> Iterator[Any]:
+    """Yields batches of (images, labels), with section 3.4's augmentation.
+
+    Raises:
+        ValueError: If the folder has no JPEG files.
+        OSError: If a photograph cannot be read.
+    """
     from training.data import pixel_mean
     from training.data.batches import train_batches
+    from training.data.decoding.reading_errors import readable_errors
     from training.data.draws import Draws
     from training.data.splits import FileSplit
 
@@ -114,7 +120,8 @@ def training_stream(folder: str, batch: int, share: Share = WHOLE) -> Iterable[A
     split = FileSplit(paths, np.zeros(len(paths), np.int32))
     mean = pixel_mean.pixel_mean(split)
     draws = Draws(split.examples, batch, "imagenet", seed=0)
-    return train_batches(split, draws, mean=mean, share=share)
+    with readable_errors("folder"):
+        yield from train_batches(split, draws, mean=mean, share=share)
 
 
 def small_images(batch: int, batches: int) -> Callable[[], float]:

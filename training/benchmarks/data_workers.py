@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
-from threading import BrokenBarrierError
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 from training.data.shares import Share
 
@@ -20,54 +21,75 @@ def photographs(folder: str, batch: int, batches: int, workers: int) -> Callable
         batch: Images in a global batch, of which each process decodes its share.
         batches: Global batches in a repeat.
         workers: Processes.
-    """
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(workers + 1)
-    processes = [
-        context.Process(
-            target=_read_share,
-            args=(folder, batch, batches, Share(worker, 1, workers), barrier),
-            daemon=True,
-        )
-        for worker in range(workers)
-    ]
-    for process in processes:
-        process.start()
 
-    def meet() -> None:
-        try:
-            barrier.wait()
-        except BrokenBarrierError:
-            for process in processes:
-                process.join()
-            raise SystemExit(1) from None  # the failed process has said why
+    Raises:
+        OSError: If a photograph cannot be read, or a process ended; a repeat raises it too.
+    """
+    started = [
+        _started(folder, batch, batches, Share(worker, 1, workers)) for worker in range(workers)
+    ]
+
+    def read_together() -> None:
+        for _, connection in started:
+            with suppress(ConnectionError):  # of a process that has ended: the next line says so
+                connection.send(None)
+        _wait_for_all(started)
 
     def repeat() -> float:
-        meet()  # their turn begins
-        meet()  # what they had prefetched is gone
+        read_together()  # untimed: what they had prefetched is gone
         began = time.perf_counter()
-        meet()  # all have ended
+        read_together()
         return batch * batches / (time.perf_counter() - began)
 
-    meet()
+    _wait_for_all(started)
 
     return repeat
 
 
-def _read_share(folder: str, batch: int, batches: int, share: Share, barrier: Barrier) -> None:
+def _started(
+    folder: str, batch: int, batches: int, share: Share
+) -> tuple[SpawnProcess, Connection]:
+    """Starts a process, which reads `batches` each time that it is sent something."""
+    context = multiprocessing.get_context("spawn")
+    connection, its_end = context.Pipe()
+    process = context.Process(
+        target=_read_share, args=(folder, batch, batches, share, its_end), daemon=True
+    )
+    process.start()
+    its_end.close()  # so that a process that was killed is one that sends no more
+    return process, connection
+
+
+def _wait_for_all(started: list[tuple[SpawnProcess, Connection]]) -> None:
+    """Waits until every process has read its batches; where one fails, ends all."""
+    for process, connection in started:
+        try:
+            failure = connection.recv()
+        except (EOFError, ConnectionError):
+            process.join()
+            failure = f"A process ended with exit code {process.exitcode}."
+        if failure:
+            for other, _ in started:
+                other.kill()
+                other.join()
+            raise OSError(failure)
+
+
+def _read_share(
+    folder: str, batch: int, batches: int, share: Share, connection: Connection
+) -> None:
+    """Reads batches when asked, and sends `None` each time, or why it cannot go on."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[share.first % len(cores)]})
     from training.benchmarks.data import training_stream  # TensorFlow counts the cores it sees
 
     try:
-        stream = iter(training_stream(folder, batch, share))
+        stream = training_stream(folder, batch, share)
         next(stream)
-        barrier.wait()
         while True:
-            for _ in range(2):  # the first time untimed
-                barrier.wait()
-                for _ in range(batches):
-                    next(stream)
-            barrier.wait()
-    finally:
-        barrier.abort()  # nobody waits for a process that failed
+            connection.send(None)
+            connection.recv()
+            for _ in range(batches):
+                next(stream)
+    except (ValueError, OSError) as error:
+        connection.send(str(error))

@@ -169,10 +169,13 @@ def _serve(make: str, arguments: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # so that what a framework prints does not come between the answers
     module, function = make.split(":")
-    repeat = getattr(importlib.import_module(module), function)(**json.loads(arguments))
-    print("{}", file=answers, flush=True)
-    for _ in sys.stdin:
-        print(json.dumps({"value": float(repeat())}), file=answers, flush=True)
+    try:
+        repeat = getattr(importlib.import_module(module), function)(**json.loads(arguments))
+        print("{}", file=answers, flush=True)
+        for _ in sys.stdin:
+            print(json.dumps({"value": float(repeat())}), file=answers, flush=True)
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error  # the last line that the benchmark reads
 
 
 if __name__ == "__main__":

@@ -54,13 +54,13 @@ def test_a_peer_that_is_missing_or_fails_is_skipped_with_the_reason(tmp_path):
     assert measured.values == {"fine": (1.0, 2.0)}
     assert measured.skipped == {
         "absent": "no_such_package not installed",
-        "broken": "failed: ValueError: no such thing",
-        "tiring": "failed: ValueError: tired",
+        "broken": "failed: no such thing",
+        "tiring": "failed: tired",
     }
 
 
 def test_a_failure_of_this_project_is_an_error():
-    with pytest.raises(OSError, match="broken cannot be measured: ValueError: no such thing"):
+    with pytest.raises(OSError, match="broken cannot be measured: no such thing"):
         interleaved([Contender("broken", f"{HERE}:broken")], 1)
 
 
