@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_resnet.stages import Block, Convolution, Shortcut
@@ -15,13 +18,25 @@ BN_EPSILON = 1e-5
 BN_MOMENTUM = 0.9
 
 
-def he_normal() -> keras.initializers.Initializer:
+class HeNormal(keras.initializers.VarianceScaling):
     """A zero-mean Gaussian of variance 2 / fan-in (He et al. 2015, arXiv 1502.01852, eq. 10).
 
-    Keras's own `he_normal` cuts it off at two standard deviations, which the paper does not, and
-    takes longer to draw: 0.79 instead of 0.67 s for all of a ResNet-50 (two CPU cores, Intel Xeon).
+    NumPy draws it, so that one seed gives the same weights on every backend, and since JAX compiles
+    a program for every shape it draws: 18 s for a ResNet-50 (two CPU cores, AMD EPYC), NumPy 0.4 s.
+    Keras's own `he_normal` is cut off at two standard deviations, which the paper's is not.
     """
-    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        drawn = np.random.default_rng(self.seed).standard_normal(shape, np.float32)
+        drawn *= math.sqrt(self.scale / math.prod(shape[:-1]))
+        return keras.ops.convert_to_tensor(drawn, dtype)
+
+    __class__ = keras.initializers.VarianceScaling  # is saved as this: plain Keras opens the file
+
+
+def he_normal() -> keras.initializers.Initializer:
+    """The initializer of every kernel."""
+    return HeNormal(2.0, "fan_in", "untruncated_normal")
 
 
 def channel_axis() -> int:

@@ -10,7 +10,7 @@ import keras
 import pytest
 
 import keras_resnet
-from keras_resnet import ARCHITECTURES
+from keras_resnet import ARCHITECTURES, blocks
 
 
 @contextlib.contextmanager
@@ -21,7 +21,8 @@ def undrawn() -> Iterator[None]:
         return keras.ops.full(shape, 1e-3, dtype)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.initializers.VarianceScaling, "__call__", constant)
+        for drawn in (blocks.HeNormal, keras.initializers.VarianceScaling):  # built, and loaded
+            patch.setattr(drawn, "__call__", constant)
         yield
 
 

@@ -2,18 +2,17 @@
 
     KERAS_BACKEND=jax python run_on_backend.py DIRECTORY
 
-The first run leaves its initial weights in DIRECTORY, later runs read them; every run writes its
-numbers to DIRECTORY/<backend>.npz.
+Every net is drawn from the same seed. Every run writes its numbers to DIRECTORY/<backend>.npz.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-from large_nets import undrawn
 
 import keras_resnet
 from keras_resnet import Architecture, analysis
@@ -31,15 +30,15 @@ MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
 def build(name: str, channels_first: bool = False) -> keras.Model:
-    """A net whose weights are still to be set: JAX takes seconds to draw them."""
+    """A net with the initial weights of one seed."""
     architecture, (height, width, channels) = NETS[name]
-    with undrawn():
-        model = keras_resnet.ResNet(
-            architecture,
-            weights=None,
-            input_shape=(channels, height, width) if channels_first else (height, width, channels),
-            classes=10,
-        )
+    random.seed(0)  # Keras draws the initializers' seeds by it
+    model = keras_resnet.ResNet(
+        architecture,
+        weights=None,
+        input_shape=(channels, height, width) if channels_first else (height, width, channels),
+        classes=10,
+    )
     # Before any prediction: `compile` discards the compiled functions.
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
@@ -47,18 +46,18 @@ def build(name: str, channels_first: bool = False) -> keras.Model:
 
 
 def batch(name: str) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(0)
-    return random.normal(size=(4, *NETS[name][1])).astype("float32"), np.array([1, 3, 0, 9])
+    images = np.random.default_rng(0).normal(size=(4, *NETS[name][1])).astype("float32")
+    return images, np.array([1, 3, 0, 9])
 
 
 def behind_random_layers(model: keras.Model) -> keras.Model:
     """A model that `predict` and every analysis see as `model` itself."""
-    random = [
+    layers = [
         keras.layers.RandomFlip(),
         keras.layers.RandomRotation(0.4),
         keras.layers.Dropout(0.9),
     ]
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *random, model])
+    return keras.Sequential([keras.Input(model.input_shape[1:]), *layers, model])
 
 
 def analyses(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -70,16 +69,9 @@ def analyses(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict
     }
 
 
-def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
+def float32(name: str) -> dict[str, np.ndarray | float]:
     """Predictions, a kernel and a loss, before and after a step; analyses before it."""
-    file = directory / f"{name}.weights.h5"
     model = build(name)
-    if not file.exists():
-        keras.utils.set_random_seed(0)
-        architecture, shape = NETS[name]
-        options = {"weights": None, "input_shape": shape, "classes": 10}
-        keras_resnet.ResNet(architecture, **options).save_weights(file)
-    model.load_weights(file)
     images, labels = batch(name)
     before = model.predict_on_batch(images)
     kernel = model.get_layer("conv2_block1_1_conv")
@@ -97,11 +89,10 @@ def float32(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     }
 
 
-def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
+def channels_first(name: str) -> dict[str, np.ndarray | float]:
     """Predictions from the same weights in the other data format; nothing runs on TensorFlow."""
     keras.config.set_image_data_format("channels_first")
     model = build(name, channels_first=True)
-    model.load_weights(directory / f"{name}.weights.h5")
     keras.config.set_image_data_format("channels_last")
     block = model.get_layer("conv3_block1_out").output.shape
     numbers = {"block_shape": np.array(block[1:])}
@@ -115,11 +106,10 @@ def channels_first(name: str, directory: Path) -> dict[str, np.ndarray | float]:
     return numbers
 
 
-def mixed(name: str, policy: str, directory: Path) -> dict[str, np.ndarray | float]:
+def mixed(name: str, policy: str) -> dict[str, np.ndarray | float]:
     keras.config.set_dtype_policy(policy)
     model = build(name)
     keras.config.set_dtype_policy("float32")
-    model.load_weights(directory / f"{name}.weights.h5")
     images, labels = batch(name)
     return {
         "before": model.predict_on_batch(images).astype("float32"),
@@ -131,12 +121,12 @@ def mixed(name: str, policy: str, directory: Path) -> dict[str, np.ndarray | flo
 def main(directory: Path) -> None:
     numbers = {"has_tensorflow": "tensorflow" in sys.modules}
     for name in NETS:
-        for key, value in float32(name, directory).items():
+        for key, value in float32(name).items():
             numbers[f"{name}/float32/{key}"] = value
-        for key, value in channels_first(name, directory).items():
+        for key, value in channels_first(name).items():
             numbers[f"{name}/channels_first/{key}"] = value
     for name, policy in zip(NETS, MIXED, strict=True):
-        for key, value in mixed(name, policy, directory).items():
+        for key, value in mixed(name, policy).items():
             numbers[f"{name}/{policy}/{key}"] = value
     np.savez(directory / f"{BACKEND}.npz", **numbers)
 

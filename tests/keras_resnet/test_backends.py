@@ -46,7 +46,7 @@ def backend(request):
 
 @pytest.fixture(scope="module")
 def numbers(backend, directory, reference):
-    """Each backend runs once, TensorFlow first: the others read its initial weights."""
+    """Each backend runs once."""
     return reference if backend == "tensorflow" else run(backend, directory)
 
 
@@ -56,6 +56,12 @@ def test_predictions_and_a_training_step_agree_with_tensorflow(numbers, net, ref
     for number in NUMBERS + (ANALYSES if net == ANALYSED else ()):
         key = f"{net}/float32/{number}"
         np.testing.assert_allclose(numbers[key], reference[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_seed_gives_the_same_initial_weights_on_every_backend(numbers, net, reference):
+    key = f"{net}/float32/kernel_before"
+    np.testing.assert_array_equal(numbers[key], reference[key])
 
 
 @pytest.mark.parametrize("net", NETS)
