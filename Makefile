@@ -1,6 +1,7 @@
 # `make` sets up everything and runs the demonstration; `make test` sets up and runs all checks.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo setup test test-slow lint docs clean
 
@@ -11,7 +12,7 @@ setup: .venv/ready
 
 .venv/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[training,serving,test]'
+	$(INSTALL) --editable '.[training,serving,test]'
 	touch $@
 
 test: setup lint
@@ -26,7 +27,7 @@ lint: setup
 	$(BIN)/mypy
 
 docs: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(INSTALL) --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
