@@ -36,7 +36,7 @@ VARIABLES = {
 
 
 class WithoutTensorFlow(PathFinder):
-    """Finds neither TensorFlow nor what needs it: for programs on the other backends."""
+    """Finds neither TensorFlow nor what needs it."""
 
     ABSENT = ("tensorflow", "tensorflow_datasets", "keras_tuner", "tensorboard", "sklearn")
 
@@ -52,14 +52,16 @@ class Program:
     Args:
         arguments: As on Python's command line: `-m MODULE ...`, `-c CODE ...` or `FILE ...`.
         variables: All environment variables. `KERAS_BACKEND` names the backend; TensorFlow is not
-            to be found on another one.
+            to be found if there is `WITHOUT_TENSORFLOW`.
     """
 
     def __init__(self, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
         self.returncode: int | None = None
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open as long as the program
         reading, writing = os.pipe()
-        request = json.dumps([list(arguments), dict(variables), os.getcwd()]).encode()
+        # XLA's newer generator of fused loops doubles the time to compile.
+        flags = f"{variables.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+        request = json.dumps([arguments, {**variables, "XLA_FLAGS": flags}, os.getcwd()]).encode()
         server = _server(variables.get("KERAS_BACKEND", "tensorflow"))
         socket.send_fds(server, [request], [self._output.fileno(), writing])
         os.close(writing)
@@ -111,8 +113,8 @@ def _server(backend: str) -> socket.socket:
 
 def _serve(requests: socket.socket, backend: str) -> None:
     """Starts a program for each request, until the tests end; returns as the program."""
-    if backend != "tensorflow":
-        sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
+    if backend != "tensorflow":  # the modules below take what they find
+        _exchange(PathFinder, WithoutTensorFlow)
     import_keras()
     of_backend = "tensorflow_backend" if backend == "tensorflow" else "jax_torch_backend"
     for name in (*MODULES, f"training.trainer.backends.{of_backend}"):
@@ -148,7 +150,13 @@ def _become(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(variables)
+    if WithoutTensorFlow in sys.meta_path and "WITHOUT_TENSORFLOW" not in variables:
+        _exchange(WithoutTensorFlow, PathFinder)
     _run(*arguments)
+
+
+def _exchange(finder: type[PathFinder], other: type[PathFinder]) -> None:
+    sys.meta_path[sys.meta_path.index(finder)] = other
 
 
 def _run(first: str, *others: str) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import run_on_backend
-from other_backends import run_quickly_compiled
+import other_backends
 from run_on_backend import ANALYSED, NETS
 
 SCRIPT = Path(__file__).with_name("run_on_backend.py")
@@ -24,7 +24,7 @@ def run(backend: str, directory: Path) -> dict[str, np.ndarray]:
     if backend == keras.backend.backend():
         run_on_backend.main(directory)
     else:
-        run_quickly_compiled(backend, SCRIPT, directory)
+        other_backends.run(backend, SCRIPT, directory)
     with np.load(directory / f"{backend}.npz") as file:
         return dict(file)
 

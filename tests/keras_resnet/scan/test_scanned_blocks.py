@@ -12,7 +12,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from other_backends import run_quickly_compiled
+from other_backends import run
 from paper_numbers import CIFAR_PARAMETERS
 from run_scanned import CASES, IMAGES, compare, network
 
@@ -36,7 +36,7 @@ def numbers(request):
     backend, cases = request.param, RUNS[request.param]
     if backend == keras.backend.backend():
         return backend, {name: compare(CASES[name]) for name in cases}
-    printed = run_quickly_compiled(backend, SCRIPT, *cases)
+    printed = run(backend, SCRIPT, *cases)
     return backend, json.loads(printed.splitlines()[-1])
 
 

@@ -80,7 +80,7 @@ def continued(folder: Path, backend: str, *runs: Sequence[Path | str]) -> str:
     common += [f"--set={assignment}" for assignment in RECIPE]
     runs = [(str(source), str(workdir), [*common, *more]) for source, workdir, *more in runs]
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    return other_backends.run_quickly_compiled(backend, "-c", CONTINUED, json.dumps(runs), **flags)
+    return other_backends.run(backend, "-c", CONTINUED, json.dumps(runs), **flags)
 
 
 def assert_close(found: dict, expected: dict) -> None:

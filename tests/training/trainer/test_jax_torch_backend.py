@@ -33,7 +33,8 @@ RECIPE = (
 
 
 def start(backend: str, steps_per_call: str, *arguments: str) -> Program:
-    return run([str(SCRIPT), steps_per_call, *arguments], KERAS_BACKEND=backend)
+    variables = {"KERAS_BACKEND": backend, "WITHOUT_TENSORFLOW": "1"}
+    return run([str(SCRIPT), steps_per_call, *arguments], **variables)
 
 
 def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> Program:
