@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import other_backends
 import pytest
 import run_on_backend
-import other_backends
 from run_on_backend import ANALYSED, NETS
 
 SCRIPT = Path(__file__).with_name("run_on_backend.py")
