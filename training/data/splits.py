@@ -64,8 +64,11 @@ class LeftOut:
     reason: str
 
     def __str__(self) -> str:
-        files = {0: "", 1: "1 file, "}.get(self.files, f"{self.files} files, ")
-        return f"{self.folder}: {files}{self.reason}"
+        """Such as "2 files in dog: HEIC", "1 file: not an image", "cat: an empty folder"."""
+        if self.files == 0:
+            return f"{self.folder}: {self.reason}"
+        where = "" if self.folder == "." else f" in {self.folder}"
+        return f"{self.files} file{'s' if self.files > 1 else ''}{where}: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,4 +151,4 @@ def _others(
 
 def _short(name: str) -> str:
     """Returns a file's name, its middle cut out where it is wider than a picture of the grid."""
-    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
+    return name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"

@@ -73,15 +73,16 @@ class PredictionFile:
         if not self._facts.is_file():
             raise FileExistsError(f"{self.path} exists, and `predict` did not write it.")
         there = json.loads(self._facts.read_text())
-        changed = [
-            f"{name} ({there.get(name)} there, {asked.get(name)} here)"
-            for name in {**there, **asked}
-            if there.get(name) != asked.get(name)
-        ]
+        changed = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
         if changed:
+            said = (
+                "a model of another SHA-256"
+                if name == "sha256"
+                else f"{name} {there.get(name)}, given {name} {asked.get(name)}"
+                for name in changed
+            )
             raise ValueError(
-                f"{self.path} holds other predictions: {', '.join(changed)}. Give --csv another "
-                "name."
+                f"{self.path} holds other predictions: {'; '.join(said)}. Give --csv another name."
             )
 
     def _whole_rows(self) -> list[dict[str, str]]:

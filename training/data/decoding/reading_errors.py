@@ -10,6 +10,8 @@ from pathlib import Path
 import tensorflow as tf
 
 REMEDY = "Mend or remove that file; `train --skip-bad-images` leaves such files out."
+# What TensorFlow's decoders of JPEG, PNG, GIF, WebP and BMP say of damaged files begins so.
+DAMAGED = re.compile(r"jpeg::|Invalid (PNG|GIF)|Failed to decode WebP|Input size should match")
 # The words of a failed assertion: of a graph's, and of one outside of graphs.
 ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?: |$)|to be true. Summarized data: b'(.*)'")
 
@@ -38,9 +40,9 @@ def readable_errors(dataset: str, data_dir: str | Path | None = None) -> Iterato
 
 
 def one_line(error: tf.errors.OpError) -> str:
-    """TensorFlow's message about an image without the graph around it.
+    """TensorFlow's message about an image, without the graph around it.
 
-    Where the graph itself refused the image, that is the words of its assertion.
+    Where the graph itself refused the image, it is the words of the graph's assertion.
     """
     # A function of this process adds where in Python its error was, a traced one where it was made.
     message = str(error.message).split("Traceback (most recent call last)")[0]
@@ -52,4 +54,5 @@ def one_line(error: tf.errors.OpError) -> str:
     message = re.sub(r"\{\{function_node.*?\}\}", "", " ".join(lines).split("[[{{")[0])
     message = " ".join(message.split())
     message = re.sub(r"^Error in user-defined function .*? iterator: \S+ ", "", message)
-    return message.removeprefix("ValueError: ").split("[Op:")[0].strip().rstrip(".")
+    message = message.removeprefix("ValueError: ").split("[Op:")[0].strip().rstrip(".")
+    return "the image is damaged or cut off" if DAMAGED.match(message) else message

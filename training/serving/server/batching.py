@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from grpc import StatusCode
 
+from training.data.decoding.reading_errors import one_line
 from training.serving.server.configuration import Batching
 from training.serving.server.errors import ServingError
 from training.serving.server.metrics import Metrics
@@ -171,16 +172,7 @@ def as_serving_error(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.InvalidArgumentError):
-        return ServingError(StatusCode.INVALID_ARGUMENT, _in_short(error.message))
+        return ServingError(StatusCode.INVALID_ARGUMENT, one_line(error))
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return ServingError(StatusCode.RESOURCE_EXHAUSTED, _in_short(error.message))
+        return ServingError(StatusCode.RESOURCE_EXHAUSTED, one_line(error))
     return ServingError(StatusCode.INTERNAL, f"{type(error).__name__} while computing")
-
-
-def _in_short(message: str) -> str:
-    """Returns the line of TensorFlow's message that says what is wrong."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[{{node")
-    telling = [line for line in lines if not line.startswith(skipped) and "nodes" not in line[:4]]
-    text = telling[0] if telling else "the input cannot be computed"
-    return text.removeprefix("assertion failed: ").partition("[[{{")[0].strip(" []")

@@ -106,7 +106,7 @@ def test_one_s_own_split_file(
     assert {(left.folder, left.files) for left in dataset.left_out} == {
         ("ant", 1), ("bee", 2), ("cat", 4), ("dog", 38)
     }  # fmt: skip
-    assert "dog: 38 files, not in mine.csv" in caplog.text
+    assert "38 files in dog: not in mine.csv" in caplog.text
 
 
 @pytest.mark.parametrize(
