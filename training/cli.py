@@ -20,18 +20,18 @@ from training.common.keras_import import import_keras, import_tensorflow
 
 # Each command is a module of training.commands, with its line in `python -m training`.
 COMMANDS = {
-    "demo": "train shallow and deep nets, plain and residual, on digits; compare them",
+    "demo": "train shallow and deep networks, plain and residual, on digits, and compare them",
     "train": "train one network on one data set",
     "arrays": "write a small data set as .npz files, for machines without TensorFlow",
-    "evaluate": "measure the error of one net, or several together, by the paper's protocols",
-    "inspect": "draw a net's layer responses, gradients, Grad-CAM or nearest images",
-    "export": "write a trained model as a SavedModel for TF Serving",
+    "evaluate": "measure the error of a network, or of several together, by the paper's protocols",
+    "inspect": "draw a network's layer responses, gradients, Grad-CAM or nearest images",
+    "export": "write a trained model as a SavedModel for TF Serving and other runtimes",
     "serve": "answer requests for the exported models",
-    "predict": "say what images show: by a model file, an exported version, or a server",
-    "batching": "measure a served model, and write how its requests are batched",
-    "promote": "move a served model's label, `stable`, to another version",
-    "rollback": "move the label back to the version that had it before",
-    "benchmark": "measure speed beside the alternatives",
+    "predict": "name the most probable classes of image files",
+    "batching": "measure a served model, and set how its requests are batched",
+    "promote": "move a served model's label, such as `stable`, to another version",
+    "rollback": "move a served model's label back to the version that had it before",
+    "benchmark": "measure the speed beside other implementations",
     "reproduce": "make a table or figure of the paper: train what is missing, compare, report",
     "release": "turn a finished CIFAR-10 run into weights that come with the package",
     "tune": "search over shortcuts and training settings with keras-tuner",
@@ -43,9 +43,9 @@ WITHOUT_KERAS = frozenset({"devices", "promote", "rollback"})
 ON_TENSORFLOW = frozenset({"batching", "demo", "export", "serve"})
 # These need TensorFlow on every backend: to read images, and for keras-tuner.
 WITH_TENSORFLOW = frozenset({"evaluate", "inspect", "predict", "tune"})
-EXIT_CODES = """exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments;
-3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again;
-130 interrupted by Ctrl-C"""
+EXIT_CODES = """exit codes: 0 done; 1 cannot be done, and the message says why; 2 wrong arguments;
+3 the loss became NaN; 75 stopped by SIGTERM with everything saved: run the same command again to
+continue; 130 interrupted by Ctrl-C"""
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

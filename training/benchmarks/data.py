@@ -30,12 +30,17 @@ DRAWN = 16  # pictures, 384 x 576, where no folder is given
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input")
-    group.add_argument("--images", type=Path, help="folder of JPEG photographs (default: drawn)")
+    group.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="a folder of JPEG photographs (default: drawn pictures)",
+    )
     group.add_argument(
         "--workers",
         type=positive,
         metavar="N",
-        help="also measure N processes that share every batch, each on a core of its own",
+        help="also measure N processes that share each batch, each on a processor core of its own",
     )
 
 

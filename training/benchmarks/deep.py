@@ -38,10 +38,17 @@ print(getattr(deep, sys.argv[1])(**json.loads(sys.argv[2])))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("deep nets")
     group.add_argument(
-        "--depth", type=positive, default=110, help="layers, 6n+2; the paper's: 1202"
+        "--depth",
+        type=positive,
+        default=110,
+        help="the number of layers, 6n+2; the paper's deepest has 1202",
     )
-    group.add_argument("--batch-size", type=positive, default=2, help="images in a step")
-    group.add_argument("--steps", type=positive, default=3, help="steps in a repeat")
+    group.add_argument(
+        "--batch-size", type=positive, default=2, help="the number of images in a step"
+    )
+    group.add_argument(
+        "--steps", type=positive, default=3, help="the number of steps in a measurement"
+    )
 
 
 def comparisons(options: argparse.Namespace) -> list[Comparison]:

@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         required=True,
-        help="directory for the .npz files, for --data-dir on that machine",
+        help="the directory for the .npz files, which --data-dir names on the other machine",
     )
     parser.add_argument(
         "--max-mib",
         type=numeric.amount,
         default=60.0,
-        help="size of a part before compression, MiB",
+        help="the greatest size of a file before compression, in MiB",
     )
 
 

@@ -9,13 +9,13 @@ from training.common import numeric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the served model to measure")
+    parser.add_argument("name", help="the served model's name")
     shared.add_model_base(parser)
     parser.add_argument(
         "--latency-ms",
         type=numeric.amount,
         default=200.0,
-        help="milliseconds that a batch may take",
+        help="the longest time that a batch may take, in milliseconds",
     )
 
 

@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     modules = {name: _module(name) for name in BENCHMARKS}
     for name, (_, summary, precisions) in BENCHMARKS.items():
-        one = names.add_parser(name, help=summary, formatter_class=parser.formatter_class)
+        one = names.add_parser(
+            name,
+            help=summary,
+            description=f"Measure {summary}, beside peers that are installed.",
+            formatter_class=parser.formatter_class,
+        )
         _common(one, precisions)
         modules[name].add_arguments(one)
     every = names.add_parser("all", help="all of these", formatter_class=parser.formatter_class)
@@ -43,9 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _common(parser: argparse.ArgumentParser, precisions: tuple[str, ...]) -> None:
     parser.add_argument(
-        "--repeats", type=positive, default=5, help="rounds, each with a turn of every contender"
+        "--repeats", type=positive, default=5, help="measure each contender this often, in turns"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all measurements into FILE"
+    )
     if precisions:
         slow = () if BFLOAT16 & {*machine.instructions()} else ("bfloat16",)
         parser.add_argument(
@@ -53,7 +60,7 @@ def _common(parser: argparse.ArgumentParser, precisions: tuple[str, ...]) -> Non
             nargs="+",
             choices=precisions,
             default=[name for name in precisions if name not in slow],
-            help="what to compare; without instructions for it, bfloat16 is left out by default",
+            help="compare these number types (bfloat16 is no default where the processor lacks it)",
         )
 
 

@@ -13,19 +13,30 @@ from training.config import recipes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--depths", type=int, nargs="+", default=[20, 56], help="the nets' layers, 6n+2 each"
+        "--depths",
+        type=int,
+        nargs="+",
+        default=[20, 56],
+        help="the numbers of layers of the networks, 6n+2 each",
     )
     parser.add_argument(
-        "--seeds", type=numeric.seed, nargs="+", default=[0], help="a run of each net per seed"
+        "--seeds",
+        type=numeric.seed,
+        nargs="+",
+        default=[0],
+        help="train each network once with each seed",
     )
     parser.add_argument(
         "--workdir",
         type=Path,
         default=Path("runs/demo"),
-        help="where each run's directory and the figure go",
+        help="the directory for the runs and the figure",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("savedmodels"), help="where the SavedModel goes"
+        "--out",
+        type=Path,
+        default=Path("savedmodels"),
+        help="the folder of exported models, for the deepest residual network",
     )
     shared.add_overrides(parser)
 

@@ -29,27 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_dataset(
         parser,
         default="digits",
-        help="the images; the test images of imagenet2012 are its validation images",
+        help="the data set; its test images are evaluated (imagenet2012: its validation images)",
     )
     shared.add_split(parser)
     parser.add_argument(
-        "--part", choices=PARTS, default="test", help="the part of the data set to test on"
+        "--part",
+        choices=PARTS,
+        default="test",
+        help="evaluate these images instead of the test images",
     )
     parser.add_argument(
         "--protocol",
         choices=tuple(PROTOCOLS),
-        help="the original view of small images; of photographs the central crop, ten crops, or "
-        "the whole at five scales (default: single or center, by the data set)",
+        help="single: small images as they are; center: photographs' central crops; ten_crop: ten "
+        "crops; multi_scale: whole photographs at five scales (default: by the data set, single "
+        "or center)",
     )
     parser.add_argument(
-        "--batch-size", type=numeric.positive, default=128, help="views computed at once"
+        "--batch-size",
+        type=numeric.positive,
+        default=128,
+        help="compute this many views of images at once",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write evaluation.json, answers.csv (every image's), classes.csv, confusion.csv, "
-        "confusion.png and worst.png (the worst answers) there",
+        help="write evaluation.json, answers.csv (of every image), classes.csv, confusion.csv, "
+        "confusion.png and worst.png (the worst answers) into this directory",
     )
 
 

@@ -17,44 +17,47 @@ FORMATS = ("onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-i
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_nets(parser, several=False)
-    parser.add_argument("--name", required=True, help="the served model's name, e.g. resnet20")
+    parser.add_argument("--name", required=True, help="the served model's name")
     parser.add_argument(
-        "--out", type=Path, default=Path("savedmodels"), help="TF Serving's model base"
+        "--out", type=Path, default=Path("savedmodels"), help="the folder of exported models"
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="FOLDER",
-        help="real images to compare, warm up and calibrate with (default: drawn pictures)",
+        help="a folder of images to compare, warm up and calibrate with (default: drawn pictures)",
     )
     parser.add_argument(
         "--formats",
         nargs="+",
         choices=FORMATS,
         default=[],
-        help="other runtimes' files, into the version's runtimes/",
+        help="write files for these runtimes too, into the version's runtimes/",
     )
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the SavedModel's feature maps and weights; bfloat16 is for processors that "
-        "multiply in it",
+        help="the number type of feature maps and weights; bfloat16 is for processors that have it",
     )
     shared.add_dataset(
         parser,
-        help="its training images calibrate int8, its test images measure the error of every form",
+        help="a data set whose training images calibrate int8, and whose test images measure the "
+        "error of every file",
     )
     parser.add_argument(
         "--max-drop",
         type=numeric.amount,
         default=1.0,
         metavar="POINTS",
-        help="refuse a form that loses more points of accuracy on the data set's test images",
+        help="refuse a file that loses more percentage points of accuracy on the test images",
     )
     shared.add_split(parser)
     parser.add_argument(
-        "--top", type=numeric.positive, default=5, help="classes that `classify` names"
+        "--top",
+        type=numeric.positive,
+        default=5,
+        help="the number of classes that the signature `classify` names",
     )
 
 

@@ -26,21 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subject",
         choices=(*IMAGES, "course"),
-        help="responses: standard deviation of every 3x3 layer's response (Fig. 7 of the paper); "
-        "gradients: norm of the loss's gradient at every layer; gradcam: where in images the most "
-        "probable class is seen; neighbours: the images with the most similar features; course: "
-        "gradients over a run of `train --record-gradients`",
+        help="responses: the standard deviation of each 3x3 layer's response (the paper's Fig. 7); "
+        "gradients: the norm of the loss's gradient at each layer; gradcam: where in an image the "
+        "most probable class is seen; neighbours: the images with the most similar features; "
+        "course: the gradients over a run of `train --record-gradients`",
     )
     shared.add_nets(parser)
     shared.add_dataset(
         parser,
         default="digits",
-        help="the images; the test images of imagenet2012 are its validation images",
+        help="the data set whose test images are used (imagenet2012: its validation images)",
     )
     shared.add_split(parser)
     counts = ", ".join(f"{subject} {count}" for subject, count in IMAGES.items())
     parser.add_argument(
-        "--images", type=numeric.positive, help=f"number of test images (default: {counts})"
+        "--images", type=numeric.positive, help=f"use this many test images (default: {counts})"
     )
     parser.add_argument(
         "--photographs",
@@ -48,24 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="gradcam: your own image files, and folders of them, instead of a data set's images",
-    )
-    parser.add_argument("--layer", help="gradcam: the inspected layer (default: the last map)")
-    parser.add_argument(
-        "--queries", type=numeric.positive, default=8, help="neighbours: images to find some of"
+        help="with gradcam: use your own image files and folders instead of a data set",
     )
     parser.add_argument(
-        "--nearest", type=numeric.positive, default=6, help="neighbours: how many of each"
+        "--layer", help="with gradcam: the inspected layer (default: the last feature map)"
     )
     parser.add_argument(
-        "--run", type=Path, metavar="DIR", dest="run_directory", help="course: the run's directory"
+        "--queries",
+        type=numeric.positive,
+        default=8,
+        help="with neighbours: the number of images whose neighbours are drawn",
+    )
+    parser.add_argument(
+        "--nearest",
+        type=numeric.positive,
+        default=6,
+        help="with neighbours: the number of neighbours of each",
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        dest="run_directory",
+        help="with course: the run's directory",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("inspection"),
         metavar="DIR",
-        help="where the picture SUBJECT.png and the numbers SUBJECT.csv go",
+        help="write the picture and its numbers (gradcam.png, gradcam.csv) into this directory",
     )
 
 

@@ -14,13 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "networks",
         nargs="*",
         metavar="NETWORK",
-        help="resnet50, plain18, ...; resnet<6n+2> and plain<6n+2> for CIFAR nets (default: all "
-        "of the paper's)",
+        help="resnet50, plain18 and so on; resnet<depth> and plain<depth> of depth 6n+2 for CIFAR "
+        "networks (default: all of the paper's)",
     )
     parser.add_argument(
-        "--no-vgg", action="store_true", help="leave out VGG-16 and VGG-19 (0.6 GB)"
+        "--no-vgg",
+        action="store_true",
+        help="leave out VGG-16 and VGG-19, which take 0.6 GB of memory",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table into FILE too")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -23,31 +23,40 @@ CONVENTIONS = ("caffe", "torch", "cifar10")
 RECIPES = f"{', '.join(recipes.RECIPES)}, or a JSON file of recipe fields"
 SOURCES = "; ".join(f"{name}: {facts.source}" for name, facts in catalogue.DATASETS.items())
 
+STRATEGIES = {
+    "auto": "use every device that there is",
+    "one": "use one device",
+    "mirrored": "use all GPUs of this machine",
+    "multi_worker": "use the machines that TF_CONFIG or Slurm names",
+}
+
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
 def add_dataset(parser: Parser, help: str, default: str | None = None) -> None:
     """`--dataset` and `--data-dir`, as `datasets.load` takes them."""
     parser.add_argument("--dataset", choices=catalogue.NAMES, default=default, help=help)
-    add_data_dir(parser)
+    add_data_dir(parser, "; with --dataset folder, the directory of the class folders")
 
 
-def add_data_dir(parser: Parser) -> None:
+def add_data_dir(parser: Parser, more: str = "") -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="where the data set lies (default: TFDS_DATA_DIR, else TFDS's own directory); of the "
-        "data set `folder`, the directory of its class folders",
+        help="the data set's directory (default: the environment variable TFDS_DATA_DIR, else "
+        f"TensorFlow Datasets' own directory){more}",
     )
 
 
-def add_split(parser: Parser) -> None:
+def add_split(
+    parser: Parser, beside: str = "the split.csv beside --model if it is of this folder, else "
+) -> None:
     parser.add_argument(
         "--split",
         metavar="FILE",
-        help="folders: a CSV file with the columns file, class and role (train, validation, test), "
-        "such as a run's split.csv (default: the split.csv beside the model where it is of this "
-        "folder, else the folder's own division)",
+        help="with --dataset folder: a CSV file with the columns file, class and role (train, "
+        "validation, test), such as a run's split.csv "
+        f"(default: {beside}the folder's own division)",
     )
 
 
@@ -96,7 +105,7 @@ def add_overrides(parser: Parser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="change a recipe field, e.g. --set epochs=3; may be given several times",
+        help="change a recipe field, such as --set epochs=3; may be given several times",
     )
 
 
@@ -108,18 +117,18 @@ def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
         several: Whether `--model` takes more than one file.
     """
     group = parser.add_argument_group("nets" if several else "net")
-    what = "model.keras files, such as `train` writes" if several else "a model.keras of `train`"
+    many = ".keras files, such as a run's model.keras; several are taken together"
     more: dict[str, Any] = {"nargs": "+", "default": []} if several else {}
     group.add_argument(
         "--model",
         type=Path,
         metavar="FILE",
-        help=what + ("; several are evaluated together" if several else ""),
+        help=many if several else "a .keras file, such as a run's model.keras",
         **more,
     )
-    group.add_argument("--network", help="a network's name, with --weights")
+    group.add_argument("--network", help="instead of --model: a network, with --weights")
     group.add_argument(
-        "--weights", metavar="NAME|FILE", help="published weights, or a file, for --network"
+        "--weights", metavar="NAME|FILE", help="weights for --network: a published name, or a file"
     )
     add_input_options(group)
 
@@ -131,16 +140,22 @@ def add_input_options(group: Parser) -> None:
         "--image-size",
         type=positive,
         metavar="PIXELS",
-        help="for a model file of images of any size: the side of the squares that it is given",
+        help="the side of the images for a model that takes any size",
     )
-    group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
+    group.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="a text file of class names, one per line, for a model that has none",
+    )
 
 
 def add_preprocessing(group: Parser) -> None:
     group.add_argument(
         "--preprocessing",
         choices=CONVENTIONS,
-        help="what a weights file or model needs of its input; published weights say so themselves",
+        help="the preprocessing that a weights file or model needs; published weights and models "
+        "of `train` know theirs",
     )
 
 
@@ -207,14 +222,14 @@ def add_model_base(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("savedmodels"),
         metavar="DIR",
-        help="TF Serving's model base: a folder of models, each a folder of numbered versions",
+        help="the folder of exported models, each a folder of numbered versions",
     )
 
 
 def add_served_label(parser: argparse.ArgumentParser) -> None:
     """The served model's NAME, and its `--label`."""
-    parser.add_argument("name", metavar="NAME", help="the served model")
-    parser.add_argument("--label", default="stable", help="stable, canary, or one of your own")
+    parser.add_argument("name", metavar="NAME", help="the served model's name")
+    parser.add_argument("--label", default="stable", help="stable, canary or a label of your own")
 
 
 def add_execution(parser: Parser, strategies: tuple[str, ...], checkpoint_steps: int) -> None:
@@ -222,19 +237,18 @@ def add_execution(parser: Parser, strategies: tuple[str, ...], checkpoint_steps:
     parser.add_argument(
         "--deterministic",
         action="store_true",
-        help="compute the same bits each time on the same machine, somewhat slower",
+        help="give the same bits each time on the same machine, at some cost in speed",
     )
     parser.add_argument(
         "--checkpoint-steps",
         type=positive,
         default=checkpoint_steps,
         metavar="STEPS",
-        help="steps between two checkpoints within an epoch; every epoch ends with one too",
+        help="save a checkpoint after this many steps, and at the end of each epoch",
     )
     parser.add_argument(
         "--strategy",
         choices=strategies,
         default="auto",
-        help="one device; all GPUs of this machine; the machines named by TF_CONFIG or Slurm; "
-        "auto takes what there is",
+        help="; ".join(f"{name}: {STRATEGIES[name]}" for name in strategies),
     )

@@ -24,26 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a .keras file, an exported version's directory or its model's (then the newest "
-        "version); with --server the served model's name",
+        help="a .keras file, an exported version (savedmodels/cifar/1) or an exported model "
+        "(savedmodels/cifar: its newest version); with --server, the served model's name",
     )
     parser.add_argument(
         "paths",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="image files, and folders whose images are seen at any depth",
+        help="image files, and folders whose images are found at any depth",
     )
     parser.add_argument(
-        "--top", type=numeric.positive, default=5, help="classes named for each image"
+        "--top", type=numeric.positive, default=5, help="name this many classes for each image"
     )
     parser.add_argument(
-        "--batch-size", type=numeric.positive, default=32, help="images classified at once"
+        "--batch-size", type=numeric.positive, default=32, help="classify this many images at once"
     )
     parser.add_argument(
         "--runtime",
         choices=FORMATS,
-        help="compute an exported version in another runtime, whose file `export --formats` wrote",
+        help="compute an exported version in this runtime; `export --formats` wrote its file",
     )
     shared.add_input_options(parser.add_argument_group("model file"))
     output = parser.add_argument_group("output")
@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv",
         type=Path,
         metavar="FILE",
-        help="write a row for each image instead of a line; the same command continues after the "
-        "rows that are there",
+        help="write a row for each image into FILE instead of printing it; the same command "
+        "continues after the rows that are there",
     )
     output.add_argument(
         "--json", action="store_true", help="print a JSON object for each image instead of a line"
@@ -61,21 +61,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard",
         type=_shard,
         metavar="I/N",
-        default=(1, 1),
-        help="see every Nth image only, from the Ith: N jobs share the images (default: all)",
+        help="classify every Nth image from the Ith only, so that N jobs share the images",
     )
     server = parser.add_argument_group("server")
     server.add_argument(
         "--server",
         metavar="URL",
-        help="ask this server, such as grpc://127.0.0.1:8500 or http://127.0.0.1:8501",
+        help="let this server classify, such as grpc://127.0.0.1:8500 or http://127.0.0.1:8501",
     )
     server.add_argument(
-        "--version", type=numeric.whole(0), help="default: the newest that is served"
+        "--version", type=numeric.whole(0), help="the served version (default: the newest)"
     )
-    server.add_argument("--label", help="a label instead of a version, such as stable")
     server.add_argument(
-        "--seconds", type=numeric.amount, default=30.0, help="to wait for an answer"
+        "--label", help="instead of --version: the served version's label, such as stable"
+    )
+    server.add_argument(
+        "--seconds", type=numeric.amount, default=30.0, help="wait this many seconds for an answer"
     )
 
 
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     if not files:
         raise FileNotFoundError(f"There are no images in {', '.join(map(str, options.paths))}.")
     classifier, facts = _served(options) if options.server else _local(options)
-    index, count = options.shard
+    index, count = options.shard or (1, 1)
     files = files[index - 1 :: count]
     failed, written = 0, None
     with ExitStack() as stack:

@@ -10,7 +10,11 @@ from training.common import numeric
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_served_label(parser)
-    parser.add_argument("--version", type=numeric.positive, help="default: the canary's")
+    parser.add_argument(
+        "--version",
+        type=numeric.positive,
+        help="the version that gets the label (default: the version labelled canary)",
+    )
     shared.add_model_base(parser)
 
 

@@ -9,10 +9,14 @@ from training.commands import options as shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_directory", type=Path, help="a finished work directory of `train`")
+    parser.add_argument(
+        "run_directory", type=Path, help="the directory of a finished run of `train`"
+    )
     shared.add_data_dir(parser)
     parser.add_argument(
-        "--out", type=Path, help="a folder (default: keras_resnet/pretrained, the package's own)"
+        "--out",
+        type=Path,
+        help="the folder for the weights (default: the package's own, keras_resnet/pretrained)",
     )
 
 

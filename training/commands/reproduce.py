@@ -34,30 +34,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_dataset(
         parser,
-        help="default: the paper's. digits: Table 6 and Figures 1, 6 and 7 in small; folder: "
-        "Tables 2 to 5 and Figure 4 on class folders of your own",
+        help="digits: Table 6 and Figures 1, 6 and 7 in small; folder: Tables 2 to 5 and Figure 4 "
+        "on class folders of your own (default: the paper's data set)",
     )
     parser.add_argument(
-        "--depths", type=int, nargs="+", help="default: the paper's; of digits 20 and 56"
+        "--depths",
+        type=int,
+        nargs="+",
+        help="the networks' numbers of layers (default: the paper's; for digits 20 and 56)",
     )
     parser.add_argument(
         "--seeds",
         type=numeric.seed,
         nargs="+",
-        help="a run of each net per seed (default: five of ResNet-110, as the paper, else one)",
+        help="train each network once with each seed (default: one seed; for ResNet-110 five, like "
+        "the paper)",
     )
-    shared.add_recipe(parser, f"for all runs: {shared.RECIPES} (default: by network and data set)")
+    shared.add_recipe(
+        parser, f"the recipe of all runs: {shared.RECIPES} (default: by network and data set)"
+    )
     parser.add_argument(
         "--budget",
         type=numeric.positive,
         metavar="ITERATIONS",
-        help="cut every run to so many iterations, its schedule along with it",
+        help="shorten each run and its schedule to this many iterations",
     )
     parser.add_argument(
         "--workdir",
         type=Path,
         default=Path("runs/reproduce"),
-        help="a directory for each run; the same command continues the runs",
+        help="the directory for the runs' directories; the same command continues the runs",
     )
     parser.add_argument(
         "--adopt",
@@ -65,13 +71,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="work directories of `train`, or directories of them: runs of the same job count",
+        help="use the runs of `train` in these directories, or in directories below them, if they "
+        "are of the same job",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("results"), help="CSV, Markdown, PNG and report.html"
+        "--out",
+        type=Path,
+        default=Path("results"),
+        help="the directory for the tables and figures (CSV, Markdown, PNG) and report.html",
     )
     parser.add_argument(
-        "--no-train", action="store_true", help="show what the finished runs give, train nothing"
+        "--no-train",
+        action="store_true",
+        help="show what the finished runs give, and train nothing",
     )
     parser.add_argument(
         "--dry-run",

@@ -18,34 +18,34 @@ BINARY = "tensorflow_model_server"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model_base(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="the embedded server listens here")
     parser.add_argument(
-        "--grpc-port", type=numeric.port, default=8500, help="of gRPC; 0: any free one"
+        "--host", default="127.0.0.1", help="the address at which the embedded server listens"
     )
     parser.add_argument(
-        "--rest-port", type=numeric.port, default=8501, help="of REST; 0: any free one"
+        "--grpc-port", type=numeric.port, default=8500, help="the port of gRPC; 0 takes a free one"
+    )
+    parser.add_argument(
+        "--rest-port", type=numeric.port, default=8501, help="the port of REST; 0 takes a free one"
     )
     parser.add_argument(
         "--server",
         choices=("auto", "tensorflow", "embedded"),
         default="auto",
-        help=f"{BINARY}, or the embedded server for development; auto: the former where it is "
-        "installed",
+        help=f"tensorflow: start {BINARY}; embedded: start the server for development; auto: start "
+        f"{BINARY} if it is installed",
     )
     parser.add_argument(
         "--runtime",
         choices=FORMATS,
-        help="the embedded server computes the versions that have a file for this runtime with it; "
-        "`export --formats` writes the files",
+        help="with the embedded server: compute in this runtime the versions that have a file for "
+        "it; `export --formats` writes the files",
     )
-    parser.add_argument(
-        "--no-batching", action="store_true", help="compute every request by itself"
-    )
+    parser.add_argument("--no-batching", action="store_true", help="compute each request by itself")
     parser.add_argument(
         "--poll-seconds",
         type=numeric.amount,
         default=1.0,
-        help="seconds between two searches for new versions",
+        help="look for new versions after this many seconds",
     )
 
 

@@ -29,59 +29,63 @@ DEFAULTS = {"network": "resnet20", "dataset": "digits", "seed": 0}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
-        help="plain18, resnet50, ...; resnet<depth> or plain<depth> with depth 6n+2 for CIFAR nets "
-        f"(default: {DEFAULTS['network']})",
+        help="plain18, resnet50 and so on; resnet<depth> or plain<depth> of depth 6n+2 for CIFAR "
+        f"networks (default: {DEFAULTS['network']})",
     )
-    parser.add_argument("--shortcut", choices=("A", "B", "C"), help="default: the network's own")
     parser.add_argument(
-        "--width", type=numeric.amount, help="of all filters, a multiple of the network's"
+        "--shortcut",
+        choices=("A", "B", "C"),
+        help="the shortcuts of the residual blocks (default: the network's own)",
+    )
+    parser.add_argument(
+        "--width", type=numeric.amount, help="multiply the filters of every layer by this"
     )
     parser.add_argument(
         "--zero-init-residual",
         action=argparse.BooleanOptionalAction,
-        help="start each residual branch at zero, as the paper does not",
+        help="start each residual branch at zero, which the paper does not",
     )
     shared.add_dataset(
         parser,
         help=f"{shared.SOURCES} (default: {DEFAULTS['dataset']})",
     )
-    shared.add_split(parser)
+    shared.add_split(parser, beside="")
     parser.add_argument(
         "--workdir",
         type=Path,
-        help="directory of this run; the same command continues it "
+        help="the run's directory; the same command continues the run "
         "(default: runs/<network>-<dataset>-<seed>)",
     )
     _add_weights(parser.add_argument_group("fine-tuning"))
     shared.add_recipe(
         parser,
-        f"{shared.RECIPES}; or a run's job.json or a search's best.json, which also give the "
-        "network, the data set and the seed, unless an option does (default: by network and data "
-        "set; finetune with --weights)",
+        f"{shared.RECIPES}; or a run's job.json or a search's best.json, which also set every "
+        "option that is not given (default: by network and data set; finetune with --weights)",
     )
     parser.add_argument(
         "--seed",
         type=numeric.seed,
-        help=f"of weights, order and augmentation (default: {DEFAULTS['seed']})",
+        help="the seed of the weights, the images' order and the augmentation "
+        f"(default: {DEFAULTS['seed']})",
     )
     parser.add_argument(
         "--precision",
         choices=recipes.PRECISIONS,
-        help="the arithmetic; the same as --set precision=...",
+        help="the number type of the arithmetic; short for --set precision=...",
     )
     parser.add_argument(
-        "--jit", action="store_true", help="compile the step by XLA; the same as --set jit=true"
+        "--jit", action="store_true", help="compile the step by XLA; short for --set jit=true"
     )
     parser.add_argument(
         "--record-gradients",
         action="store_true",
-        help="write the norm of each layer's gradient at every epoch's end to gradients.csv; "
-        "`inspect course` draws it",
+        help="write the norm of each layer's gradient at the end of each epoch to gradients.csv, "
+        "which `inspect course` draws",
     )
     parser.add_argument(
         "--skip-bad-images",
         action="store_true",
-        help="folders: leave out images that cannot be decoded, and say how many",
+        help="with --dataset folder: leave out and name the images that cannot be decoded",
     )
     shared.add_execution(
         parser, strategies=("auto", "one", "mirrored", "multi_worker"), checkpoint_steps=500
@@ -92,16 +96,16 @@ def _add_weights(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weights",
         metavar="NAME|FILE",
-        help="start from published weights (imagenet, ...), a weights file, or the model.keras of "
-        "an earlier run; the top for the data set's classes starts from random weights",
+        help="start from published weights (such as imagenet), a weights file, or the model.keras "
+        "of an earlier run; its last layer is replaced by one for the data set's classes",
     )
     shared.add_preprocessing(group)
     group.add_argument(
         "--freeze",
         nargs="+",
         metavar="PART",
-        help="do not train these parts: conv3 or conv1..conv3 for the layers up to conv3_x; "
-        "batch_norm; none (default: the recipe's, batch_norm in finetune)",
+        help="do not train these parts: conv3 or conv1..conv3 (all layers up to conv3_x), "
+        "batch_norm; none trains all (default: the recipe's; finetune freezes batch_norm)",
     )
 
 

@@ -21,14 +21,20 @@ KINDS = ("random", "hyperband", "bayesian", "grid")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--network", default="resnet20", help="where the search begins")
+    parser.add_argument(
+        "--network",
+        default="resnet20",
+        help="the network whose shortcuts and settings are searched",
+    )
     shared.add_dataset(
-        parser, default="digits", help="the training data; its test images are not used"
+        parser,
+        default="digits",
+        help="the data set to train on; the search does not use its test images",
     )
     parser.add_argument(
         "--workdir",
         type=Path,
-        help="directory of this search; the same command continues it "
+        help="the search's directory; the same command continues the search "
         "(default: runs/tune-<network>-<dataset>)",
     )
     _add_space(parser.add_argument_group("search space"))
@@ -42,7 +48,8 @@ def _add_space(space: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="leave a field out of the search, e.g. --fix shortcut=B; may be given several times",
+        help="leave a field out of the search, such as --fix shortcut=B; may be given several "
+        "times",
     )
     space.add_argument(
         "--range",
@@ -50,8 +57,8 @@ def _add_space(space: argparse._ArgumentGroup) -> None:
         default=[],
         dest="ranges",
         metavar="FIELD=LOW:HIGH[:log]|A,B,...",
-        help="another interval or other values, e.g. --range learning_rate=0.01:0.3:log "
-        "--range seed=0,1,2; may be given several times",
+        help="search a field in another interval or among other values, such as --range "
+        "learning_rate=0.01:0.3:log --range seed=0,1,2; may be given several times",
     )
     space.add_argument("--space", action="store_true", help="print the search space and end")
 
@@ -61,17 +68,20 @@ def _add_search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--trials",
         type=numeric.positive,
-        help="trials at most (default: 20; all of a grid; hyperband's follow from --epochs)",
+        help="the greatest number of trials (default: 20; grid: all; hyperband: by --epochs)",
     )
     search.add_argument(
         "--factor",
         type=numeric.positive,
         default=3,
-        help="hyperband: one trial of so many continues",
+        help="with --tuner hyperband: continue one trial of this many",
     )
-    search.add_argument("--seed", type=numeric.seed, default=0, help="seed of the tuner's draws")
+    search.add_argument("--seed", type=numeric.seed, default=0, help="the seed of the tuner")
     search.add_argument(
-        "--keep", type=numeric.positive, default=3, help="best runs that keep their checkpoints"
+        "--keep",
+        type=numeric.positive,
+        default=3,
+        help="keep the checkpoints of this many of the best runs",
     )
 
 
@@ -81,19 +91,22 @@ def _add_trial(trial: argparse._ArgumentGroup) -> None:
         "--epochs",
         type=numeric.positive,
         default=10,
-        help="passes over the training images, in place of the recipe's; the schedules shrink with "
-        "them",
+        help="train for this many epochs instead of the recipe's; its schedule shrinks too",
     )
-    length.add_argument("--iterations", type=numeric.positive, help="steps, in place of epochs")
+    length.add_argument(
+        "--iterations", type=numeric.positive, help="instead of --epochs: train for this many steps"
+    )
     trial.add_argument(
         "--early-stopping",
         type=numeric.whole(0),
         default=5,
         metavar="EPOCHS",
-        help="end a trial after so many epochs without a lower validation error; 0: never",
+        help="end a trial after this many epochs without a lower validation error; 0 never does",
     )
     shared.add_recipe(
-        trial, f"the fields outside the search: {shared.RECIPES} (default: by network and data set)"
+        trial,
+        f"the recipe of the fields that are not searched: {shared.RECIPES} (default: by network "
+        "and data set)",
     )
     shared.add_execution(trial, strategies=("auto", "one", "mirrored"), checkpoint_steps=100)
 
