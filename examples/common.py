@@ -85,7 +85,7 @@ def main(
         formatter_class=HelpFormatter,
     )
     parser.add_argument(
-        "--steps", type=numeric.positive, default=steps, help="training steps of each net"
+        "--steps", type=numeric.positive, default=steps, help="train each net for this many steps"
     )
     parser.add_argument(
         "--seed",
@@ -93,14 +93,14 @@ def main(
         nargs="+",
         default=[0],
         dest="seeds",
-        help="a run of each net per seed",
+        help="train each net once with each seed",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/examples") / name,
         metavar="DIR",
-        help=f"where {FIGURE} and {RESULT} go; an earlier result is not replaced",
+        help=f"write {FIGURE} and {RESULT} into this directory; an earlier result is not replaced",
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)

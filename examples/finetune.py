@@ -191,14 +191,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="your own folder with a folder of images for each class",
+        help="learn from your own images, a folder for each class in DIR",
     )
     parser.add_argument(
         "--labelled",
         type=numeric.positive,
         metavar="N",
-        help=f"images of each class that train, the others test; by default {LABELLED}, and of "
-        "your own what `python -m training train` takes",
+        help="train with N images of each class and test with the others (default: "
+        f"{LABELLED}; with --images, the division of `python -m training train`)",
     )
     networks = {published.network for published in keras_resnet.weights.list_published()}
     parser.add_argument(

@@ -24,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds",
         type=Path,
         metavar="DIR",
-        help="a folder of photographs to draw the shapes on, instead of random textures",
+        help="draw the shapes on photographs of this folder instead of random textures",
     )
     parser.add_argument(
-        "--size", type=numeric.positive, default=96, help="height and width of the images"
+        "--size",
+        type=numeric.positive,
+        default=96,
+        help="the height and width of the images, in pixels",
     )
 
 

@@ -261,26 +261,35 @@ def run(options: argparse.Namespace) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--content", type=Path, metavar="FILE", help="a picture; default: scikit-learn's china.jpg"
+        "--content",
+        type=Path,
+        metavar="FILE",
+        help="the photograph to repaint (default: scikit-learn's china.jpg)",
     )
     parser.add_argument(
-        "--style", type=Path, metavar="FILE", help="another; default: scikit-learn's flower.jpg"
+        "--style",
+        type=Path,
+        metavar="FILE",
+        help="the photograph that gives the style (default: scikit-learn's flower.jpg)",
     )
     parser.add_argument(
-        "--size", type=numeric.positive, default=320, help="pixels of the longer side to repaint"
+        "--size",
+        type=numeric.positive,
+        default=320,
+        help="the longer side of the picture, in pixels",
     )
     parser.add_argument(
         "--content-weight",
         type=float,
         default=CONTENT_WEIGHT,
         metavar="WEIGHT",
-        help="weight of the content's distance in the loss; the style's is 1",
+        help="the weight of the content's distance in the loss; the style's has weight 1",
     )
     parser.add_argument(
         "--network",
         choices=NETWORKS,
         default="resnet20",
-        help="network with published weights; resnet20's are in this package, others are fetched",
+        help="the network, with its published weights; resnet20's come with the package",
     )
 
 

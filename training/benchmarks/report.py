@@ -65,7 +65,7 @@ class Verdict:
         ours, other = (_figure(x) if x is not None else "-" for x in (self.ours, self.against))
         ratio = "-" if self.ratio is None else f"{self.ratio:.2f}"
         return (
-            f"{self.goal.name}: ours {ours}, {against} {other}, ratio {ratio}, "
+            f"{self.goal.name}: this project {ours}, {against} {other}, ratio {ratio}, "
             f"goal {self.goal.ratio:g}: {self.outcome}"
         )
 

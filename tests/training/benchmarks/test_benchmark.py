@@ -106,34 +106,34 @@ MEASURED = Measured(
         (
             Goal("g", ("ours",), 1.25, ("peer", "other")),
             True,
-            "g: ours 20, best peer 16, ratio 1.25, goal 1.25: reached",
+            "g: this project 20, best peer 16, ratio 1.25, goal 1.25: reached",
         ),
         (
             Goal("g", ("ours",), 1.3, ("peer", "fast")),
             True,
-            "g: ours 20, best peer 16, ratio 1.25, goal 1.3: short",
+            "g: this project 20, best peer 16, ratio 1.25, goal 1.3: short",
         ),
         # seconds: 8 / 20
         (
             Goal("g", ("ours",), 1.0, ("peer", "other")),
             False,
-            "g: ours 20, best peer 8, ratio 0.40, goal 1: short",
+            "g: this project 20, best peer 8, ratio 0.40, goal 1: short",
         ),
         # the best of ours counts
         (
             Goal("g", ("peer", "ours"), 1.0, ("other",)),
             True,
-            "g: ours 20, best peer 8, ratio 2.50, goal 1: reached",
+            "g: this project 20, best peer 8, ratio 2.50, goal 1: reached",
         ),
         (
             Goal("g", ("ours",), 1.0, limit=25.0),
             False,
-            "g: ours 20, limit 25, ratio 1.25, goal 1: reached",
+            "g: this project 20, limit 25, ratio 1.25, goal 1: reached",
         ),
         (
             Goal("g", ("ours",), 1.0, ("fast",)),
             True,
-            "g: ours 20, best peer -, ratio -, goal 1: not measured",
+            "g: this project 20, best peer -, ratio -, goal 1: not measured",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_the_command_ends_in_its_goals_and_overwrites_nothing(tmp_path, monkeypa
     benchmark.run(options)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(machine.hardware())
-    pattern = r"{}: ours \S+, {} \S+, ratio \d+\.\d\d, goal 1: (reached|short)"
+    pattern = r"{}: this project \S+, {} \S+, ratio \d+\.\d\d, goal 1: (reached|short)"
     assert re.fullmatch(pattern.format("import", "limit"), lines[-2])
     assert re.fullmatch(pattern.format("build-resnet50", "best peer"), lines[-1])
     assert json.loads(file.read_text())["command"].endswith(f"--repeats=1 --json={file}")
