@@ -173,8 +173,20 @@ PUBLISHED_WEIGHTS: tuple[PublishedWeights, ...] = (
     #                    top-1   top-5 error; SHA-256
     _cifar10("resnet20",  8.50,   0.15, "491065a841576097f9d8bca0a3e5c877"
                                         "ac7a5a650b7f3fbe5fa2328c1a720b8f"),
+    _cifar10("resnet32",  8.33,   0.21, "f926e24217516451959e674d9fdc8e89"
+                                        "e105a2fad6d02916f17cb40c5cbf38a8"),
+    _cifar10("resnet44",  7.71,   0.16, "9eaeb516415ad0ac6fd0d915b22e67ab"
+                                        "160fc709d989aa8350881eee272e328d"),
+    _cifar10("resnet56",  7.66,   0.16, "cd8aded24f75521933820d4a33fbf368"
+                                        "dc83d80a64adcc40cabf6a6dd1f99193"),
     _cifar10("plain20",  10.14,   0.26, "9c8fa55c12b288e2ea17712aa8fa300d"
                                         "15939ca04fe3b2c47828d7b25f5ecb78"),
+    _cifar10("plain32",  12.32,   0.48, "36a62c917f399b4392e29b42aab4b15c"
+                                        "c3a05c4015204da1703c4983cc02bf8a"),
+    _cifar10("plain44",  14.95,   0.71, "9d67586fca558a33e0c7cc27b2db6471"
+                                        "a32ef1e344f6b21a968ab92e8b5d7267"),
+    _cifar10("plain56",  18.21,   0.94, "d3afa2ede64f582653320829bd533488"
+                                        "e1537a8d0097f364880e259234053261"),
 )
 # fmt: on
 

@@ -87,7 +87,10 @@ def learning_curves(
 
 
 def save_learning_curves(
-    panels: Mapping[str, Mapping[str, Sequence[Row]]], held_out: HeldOut, path: Path
+    panels: Mapping[str, Mapping[str, Sequence[Row]]],
+    held_out: HeldOut,
+    path: Path,
+    caption: str | None = None,
 ) -> None:
     """Writes the PNG of several runs on one scale, side by side: {title: {network: history}}."""
     figure = Figure(figsize=(0.8 + 5.2 * len(panels), 4), layout="constrained")
@@ -95,6 +98,8 @@ def save_learning_curves(
     for axes, (title, runs) in zip(row, panels.items(), strict=True):
         learning_curves(axes, runs, held_out, title)
     row[0].set_ylim(bottom=0)  # after drawing: the panels share the scale
+    if caption is not None:
+        figure.suptitle(caption, fontsize=9)
     save(figure, path)
 
 

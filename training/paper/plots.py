@@ -68,7 +68,6 @@ def learning_curves(measured: Sequence[Measured], result: Result, path: Path) ->
     if result.name == "fig1":
         _train_beside_test(histories, held_out, result, path)
         return
-    _, *details = caption(result).splitlines()
     panels: dict[str, dict[str, Sequence[Row]]] = {}
     for net, rows in histories.items():
         titles = ["plain nets" if net.family == "plain" else "residual nets"]
@@ -76,8 +75,8 @@ def learning_curves(measured: Sequence[Measured], result: Result, path: Path) ->
             titles = titles if net.depth <= DEEPEST else []
             titles += ["very deep residual nets"] if net.depth >= DEEPEST else []
         for title in titles:
-            panels.setdefault("\n".join((title, *details)), {})[net.label] = rows
-    save_learning_curves(panels, held_out, path)
+            panels.setdefault(title, {})[net.label] = rows
+    save_learning_curves(panels, held_out, path, caption(result))
 
 
 def _train_beside_test(

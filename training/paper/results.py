@@ -65,7 +65,7 @@ def evidence(label: str, found: Sequence[Run], protocol: str | None, examples: i
         f"n = {len(found)} (seed{'s' if len(found) > 1 else ''} {seeds})",
         join_distinct(str(describe(run.job.recipe)) for run in found),
         f"{first.job.dataset}: {trained_on} training images, {tested_on}",
-        join_distinct(run.result["hardware"] for run in found),
+        join_distinct(run.machine for run in found),
         join_distinct(run.result["finished"][:10] for run in found),
         runs.command(first.job),
     )
@@ -86,7 +86,7 @@ def provenance(measured: Measured | None) -> dict[str, Any]:
         "seeds": " ".join(str(run.job.seed) for run in measured.runs),
         "train_examples": first.result["train_examples"],
         "test_examples": measured.scores[0].examples,
-        "hardware": join_distinct(run.result["hardware"] for run in measured.runs),
+        "hardware": join_distinct(run.machine for run in measured.runs),
         "finished": join_distinct(run.result["finished"] for run in measured.runs),
         "command": runs.command(job),
     }

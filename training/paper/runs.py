@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from training.common.figures import HeldOut
 
 FAILURE = "failure.json"  # in the directory of a run that would fail again in the same way
+BACKENDS = ("tensorflow", "jax", "torch")
 STATES = ("finished", "begun", "missing", "failed")
 
 
@@ -72,6 +73,13 @@ class Run:
             "validation_error": None,
         }
         return {**unrecorded, **json.loads(file.read_text())}
+
+    @property
+    def machine(self) -> str:
+        """The hardware and the backend: `2 CPUs, AMD EPYC; tensorflow 2.21.0`."""
+        versions = json.loads((self.directory / "job.json").read_text()).get("versions", {})
+        backend = [f"{name} {versions[name]}" for name in BACKENDS if name in versions]
+        return "; ".join([self.result["hardware"], *backend])
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -25,7 +25,7 @@ SHIPPED = [published for published in weights.list_published() if published.orig
 def test_every_packaged_file_is_one_of_the_table_and_small():
     files = {path.name for path in PRETRAINED.glob("*.weights.h5")}
     assert files == {published.file for published in SHIPPED} != set()
-    assert all(path.stat().st_size < 5_000_000 for path in PRETRAINED.iterdir())
+    assert all(path.stat().st_size < 8_000_000 for path in PRETRAINED.iterdir())
 
 
 @pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
@@ -132,14 +132,14 @@ def test_the_mean_is_that_of_the_training_images(cifar10):
 
 @pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
 def test_the_error_is_the_published_one(published, cifar10):
-    """The first 1,000 test images give it within three standard errors."""
+    """The first 400 test images give it within three standard errors."""
     model = keras_resnet.ResNet(
         keras_resnet.ARCHITECTURES[published.network], weights=published.name
     )
-    images, labels = cifar10.test.images[:1000], cifar10.test.labels[:1000]
+    images, labels = cifar10.test.images[:400], cifar10.test.labels[:400]
     scores = model.predict(preprocess_input(images, published.preprocessing), verbose=0)
     error = 100 * np.mean(scores.argmax(axis=1) != labels)
-    assert abs(error - published.top1) < 3 * (published.top1 * (100 - published.top1) / 1000) ** 0.5
+    assert abs(error - published.top1) < 3 * (published.top1 * (100 - published.top1) / 400) ** 0.5
     best = decode_predictions(scores[:20], top=1, data_set="cifar10")
     right = [name == CLASSES[label] for [(_, name, _)], label in zip(best, labels, strict=False)]
     assert sum(right) >= 15

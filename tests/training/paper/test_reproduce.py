@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import tensorflow
 from csv_files import rows
 
 from training.cli import main
@@ -65,7 +66,7 @@ def test_the_csv_has_mean_and_deviation_of_the_runs(made):
     assert float(row["top1_std"]) == pytest.approx(statistics.stdev(values))
     assert float(row["top1_best"]) == min(values)
     assert (row["runs"], row["seeds"], row["missing"]) == ("2", "0 1", "")
-    assert row["hardware"] == machine.hardware()
+    assert row["hardware"] == f"{machine.hardware()}; tensorflow {tensorflow.__version__}"
     assert "budget 4 iterations instead of 8 epochs" in row["recipe"]
     assert row["command"].startswith("python -m training train --network resnet8")
     assert (row["train_examples"], row["test_examples"]) == ("510", "217")
