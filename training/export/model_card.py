@@ -43,11 +43,12 @@ def _function(facts: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:
         "middle; callers prepare nothing."
     )
     convention = facts.get("convention", "raw pixels, 0..255")
-    named = convention["name"] if isinstance(convention, Mapping) else convention
+    inside = f"part of the network, which takes {convention}"
+    named = convention["name"] if isinstance(convention, Mapping) else inside
     yield f"- Preprocessing of the pixels, in the graph: {named}."
-    yield (
-        f"- Precision: feature maps and their weights in {facts['precision']}, all else in float32."
-    )
+    precision = facts["precision"]
+    rest = "" if precision == "float32" else "; preprocessing and classifier in float32"
+    yield f"- Precision: feature maps and their weights in {precision}{rest}."
     more = f", and {len(labels) - NAMED} more (`assets/labels.txt`)" if len(labels) > NAMED else ""
     yield f"- Output: a probability for each class: {', '.join(labels[:NAMED])}{more}."
 
@@ -73,9 +74,15 @@ def _training(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "  | field | value |"
         yield "  |---|---|"
         for key, value in job["recipe"].items():
-            yield f"  | {key} | {value} |"
+            yield f"  | {key} | {_cell(value)} |"
     else:
         yield "Not recorded."
+
+
+def _cell(value: Any) -> str:
+    """A recipe's value in a table, such as "0.5, 0.75"; a dash for what is not set."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return ", ".join("–" if one in (None, "") else str(one) for one in values) or "–"
 
 
 def _errors(facts: Mapping[str, Any]) -> Iterator[str]:
