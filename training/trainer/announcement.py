@@ -34,8 +34,8 @@ def announce(run: Run) -> None:
         mean = counts.mean()
         if mean < FEW_IMAGES:
             logger.warning(
-                "Only %.0f training images for each class: a network of random weights will learn "
-                "little from them. Start from trained ones: --weights %s.",
+                "On average only %.0f training images of a class: a network of random weights will "
+                "learn little from them. Start from trained ones: --weights %s.",
                 mean,
                 " or ".join(one.name for one in published.of_network(run.architecture.name))
                 or "FILE",
@@ -80,7 +80,11 @@ def _work(run: Run) -> list[str]:
         f"{run.evaluated.examples:,} {run.evaluated_role} images",
     ]
     if run.top_steps:
-        frozen = listed(recipe.freeze) or "nothing"
+        # A frozen stage freezes those before it.
+        parts = [
+            part if part in ("batch_norm", "conv1") else f"conv1..{part}" for part in recipe.freeze
+        ]
+        frozen = listed(parts) or "nothing"
         lines.append(
             f"the first {run.top_steps:,} steps train the top alone; then all but {frozen}"
         )

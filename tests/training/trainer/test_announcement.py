@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 
@@ -38,6 +39,9 @@ def test_classes_length_and_a_warning_where_images_are_few(tmp_path, caplog):
     text = said(tuned, caplog)
     assert "train the top alone; then all but batch_norm" in text
     assert "will learn little" not in text
+    recipe = dataclasses.replace(tuned.recipe, freeze=("conv2", "batch_norm"))
+    text = said(dataclasses.replace(tuned, recipe=recipe), caplog)
+    assert "then all but conv1..conv2, batch_norm" in text
 
 
 def test_the_length_follows_from_the_number_of_images(tmp_path, caplog):
