@@ -149,8 +149,8 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     return common.main(
         "clicks",
-        "Predicts clicks from users' behaviour, by a residual net, its plain twin and a logistic "
-        "regression, beside the best attainable: the process that clicks is known.",
+        "Predict clicks from users' behaviour, by a residual net, its plain twin and a logistic "
+        "regression, beside the best possible prediction, which is known for generated users.",
         steps=800,
         run=run,
         arguments=arguments,

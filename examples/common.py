@@ -28,7 +28,10 @@ FIGURE = "figure.png"
 RESULT = "result.json"
 POINTS = 20  # of a loss curve
 COLOURS = figures.net_colours(["residual", "plain"])
-EXIT_CODES = "exit codes: 0 done; 1 cannot be done, the message says why; 2 wrong arguments; 3 NaN"
+EXIT_CODES = (
+    "exit codes: 0 done; 1 cannot be done, and the message says why; 2 wrong arguments; 3 the loss "
+    "became NaN"
+)
 
 
 class HasNumbers(Protocol):

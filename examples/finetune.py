@@ -35,8 +35,8 @@ from training.trainer.backends.backend import Images
 from training.trainer.train import train
 
 SUMMARY = (
-    "Fine-tunes a net with published weights, and its plain twin, on a folder of class folders of "
-    "images, in five ways. Without --images it learns shapes stuck on photographs."
+    "Fine-tune a net with published weights, and its plain twin, on a folder of class folders of "
+    "images, in five ways. Without --images the nets learn shapes on pieces of photographs."
 )
 STEPS = 400
 BATCH = 4

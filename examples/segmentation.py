@@ -18,7 +18,7 @@ import keras_resnet
 from examples import common, detection, shape_tasks, shapes
 from keras_resnet import Architecture
 
-SUMMARY = "Class of every pixel by KerasHub's DeepLabV3+, on a residual net and its plain twin."
+SUMMARY = "Classify every pixel by KerasHub's DeepLabV3+ on a residual net and its plain twin."
 STEPS = 600
 BATCH = 8
 CLASSES = (*shapes.CLASSES, "background")

@@ -170,7 +170,7 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     return common.main(
         "speech",
-        "Tells ten spoken words apart in noise, by a residual net and its plain twin on "
+        "Tell ten spoken words apart in noise, by a residual net and its plain twin on "
         "spectrograms. eSpeak NG speaks; the voices that test are not among those that train.",
         steps=800,
         run=run,

@@ -169,7 +169,7 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     return common.main(
         "text",
-        "Tells a sentence's language from its characters, by a residual net, its plain twin, and "
+        "Tell a sentence's language from its characters, by a residual net, its plain twin, and "
         "a logistic regression on n-grams. The sentences are Django's translated messages.",
         steps=1200,
         run=run,

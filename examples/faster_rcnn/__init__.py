@@ -1,1 +1,1 @@
-"""Faster R-CNN (Ren et al. 2015, arXiv 1506.01497) on this package's nets, as the paper has it."""
+"""Faster R-CNN (Ren et al. 2015, arXiv 1506.01497) on this package's nets, as in the paper."""
