@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,40 +94,45 @@ def export(
     written = in_bfloat16(classifier) if precision == "bfloat16" else classifier
 
     home = base / name
-    made = [folder for folder in (home, *home.parents) if not folder.exists()]
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=home) as temporary:
-            version = Path(temporary) / "version"
-            logger.info("2/4 Writing the SavedModel")
-            _write_signatures(written, trained, top, version)
-            logger.info("3/4 Comparing it with the Keras model on %d images", len(encoded))
-            facts = {
-                "name": name,
-                **trained.facts,
-                "resizing": asdict(trained.resizing),
-                "classes": len(trained.labels),
-                "channels": channels,
-                "precision": precision,
-                "batch_norm": classifier.batch_norm,
-                "max_pixels": MAX_PIXELS,
-                "largest_difference_from_keras": _compare(
-                    reference, trained, version, encoded, PARITY[precision]
-                ),
-                "warm_up_requests": warmup_requests.write(version, name, encoded, size, channels),
-                "versions": _versions(),
-            }
-            if extras:
-                facts |= extras(classifier.network, encoded, version)
-            logger.info("4/4 Writing the model card and publishing the version")
-            target = _publish(_described(version, facts, trained.labels), home)
-    except BaseException:
-        for folder in made:
-            with contextlib.suppress(OSError):  # another export has written there
-                folder.rmdir()
-        raise
+    with _made(home), tempfile.TemporaryDirectory(prefix=".writing-", dir=home) as temporary:
+        version = Path(temporary) / "version"
+        logger.info("2/4 Writing the SavedModel")
+        _write_signatures(written, trained, top, version)
+        logger.info("3/4 Comparing it with the Keras model on %d images", len(encoded))
+        difference = _compare(reference, trained, version, encoded, PARITY[precision])
+        facts = {
+            "name": name,
+            **trained.facts,
+            "resizing": asdict(trained.resizing),
+            "classes": len(trained.labels),
+            "channels": channels,
+            "precision": precision,
+            "batch_norm": classifier.batch_norm,
+            "max_pixels": MAX_PIXELS,
+            "largest_difference_from_keras": difference,
+            "warm_up_requests": warmup_requests.write(version, name, encoded, size, channels),
+            "versions": _versions(),
+        }
+        if extras:
+            facts |= extras(classifier.network, encoded, version)
+        logger.info("4/4 Writing the model card and publishing the version")
+        target = _publish(_described(version, facts, trained.labels), home)
     model_base.refresh(base)
     return target
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Makes the folder and its parents, and removes those again if the block raises."""
+    made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for each in made:
+            with contextlib.suppress(OSError):  # another export has written there
+                each.rmdir()
+        raise
 
 
 def _image_input(trained: TrainedModel) -> ImageInput:
