@@ -16,7 +16,7 @@ setup: .venv/ready
 	touch $@
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not accelerator' --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not accelerator' --durations=15
 
 test-slow: setup
 	$(BIN)/python -m pytest -m 'slow or accelerator'

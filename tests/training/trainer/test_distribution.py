@@ -22,19 +22,19 @@ RECIPE = (
     "--set=batch_size=16",
     "--set=held_out=65",
     "--set=learning_rate=0.005",
-    "--set=exact_batch_norm=true",
 )
+EXACT = "--set=exact_batch_norm=true"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """One run on one device, on two, on two machines, and on two with separate statistics."""
     base = tmp_path_factory.mktemp("runs")
-    finish(start(base / "one", *RECIPE, "--strategy=one"))
+    finish(start(base / "one", *RECIPE, EXACT, "--strategy=one"))
     finish(start(base / "mirrored", *RECIPE, "--strategy=mirrored", two_devices=True))
     ports = free_ports(2)
     workers = [
-        start(base / "multi_worker", *RECIPE, "--strategy=auto", cluster=(ports, index))
+        start(base / "multi_worker", *RECIPE, EXACT, "--strategy=auto", cluster=(ports, index))
         for index in range(2)
     ]
     for worker in workers:

@@ -19,7 +19,7 @@ from training.trainer import run
 from training.trainer.backends import running
 from training.trainer.train import Options, train
 
-CHANGES = ("epochs=4", "batch_size=4", "held_out=2", "top_fraction=0.5", "augmentation=none")
+CHANGES = ("epochs=4", "batch_size=10", "held_out=2", "top_fraction=0.5", "augmentation=none")
 RECIPE = recipes.override(recipes.load("finetune"), CHANGES)
 
 
