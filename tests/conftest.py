@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -39,8 +40,7 @@ def shared_data() -> Path:
     return path
 
 
-@pytest.fixture
-def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+def _eagerly() -> Iterator[None]:
     """Keras takes steps operation by operation: sooner than tracing a graph for a step or two.
 
     Other functions stay graphs: data sets would trace a decoder for each use, not once.
@@ -48,4 +48,10 @@ def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
     always = property(lambda model: True, lambda model, given: None)
-    monkeypatch.setattr(keras.Model, "run_eagerly", always)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "run_eagerly", always)
+        yield
+
+
+eagerly = pytest.fixture(_eagerly)
+module_eagerly = pytest.fixture(_eagerly, scope="module")

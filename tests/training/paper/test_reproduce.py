@@ -18,7 +18,7 @@ from training.paper import report
 from training.paper.results import EVIDENCE, Result
 from training.trainer.train import Job, train
 
-pytestmark = pytest.mark.usefixtures("digits_are_few")
+pytestmark = pytest.mark.usefixtures("digits_are_few", "module_eagerly")
 
 TINY = ("--dataset=digits", "--budget=4", "--set=batch_size=32", "--set=learning_rate=0.01")
 RECIPE = recipes.override(

@@ -19,7 +19,7 @@ from training.trainer import run
 from training.trainer.backends import running
 from training.trainer.train import Options, train
 
-CHANGES = ("epochs=4", "batch_size=10", "held_out=2", "top_fraction=0.5", "augmentation=none")
+CHANGES = ("epochs=4", "batch_size=4", "held_out=2", "top_fraction=0.5", "augmentation=none")
 RECIPE = recipes.override(recipes.load("finetune"), CHANGES)
 
 
@@ -111,7 +111,7 @@ def test_an_earlier_run_s_model_brings_its_preprocessing(job, whole):
             np.testing.assert_array_equal(transfer.arrays_of(net)[name], array, err_msg=name)
 
 
-def test_frozen_stages_stay(job, weights, tmp_path):
+def test_frozen_stages_stay(job, weights, tmp_path, eagerly):
     recipe = recipes.override(RECIPE, ["epochs=1", 'freeze=["conv3"]'])
     end = transfer.arrays_of(train(dataclasses.replace(job, recipe=recipe), tmp_path).model)
     for name, array in donor(weights).items():
