@@ -30,6 +30,7 @@ from training.config.jobs import Job
 from training.data import datasets
 from training.data.folder import split_file
 from training.data.splits import Dataset, subset
+from training.models.opened_model import opened_model
 from training.trainer import backends
 from training.trainer.backends.backend import Images
 from training.trainer.train import train
@@ -170,7 +171,7 @@ def _draw_curves(axes: Axes, outcomes: Mapping[str, Outcome]) -> None:
 
 def _draw_answers(figure: SubFigure, run: Path, dataset: Dataset) -> None:
     figure.suptitle("the residual net's answers, wrong ones in brackets and orange")
-    model = keras.models.load_model(run / "model.keras", compile=False)
+    model = opened_model(run / "model.keras")
     chosen = np.random.default_rng(0).permutation(dataset.test.examples)[: ROWS * COLUMNS]
     test = subset(dataset.test, np.isin(np.arange(dataset.test.examples), chosen))
     images = Images(test, model.input_shape[1])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_resnet import analysis
@@ -19,6 +18,7 @@ from training.data import datasets
 from training.data.splits import ArraySplit, Dataset
 from training.evaluation import report
 from training.evaluation.evaluate import evaluate
+from training.models.opened_model import opened_model
 from training.paper.experiments import Net
 from training.paper.runs import Run
 
@@ -114,7 +114,7 @@ def ensemble_score(runs: Sequence[Run], protocol: str, data: LazyDataset, direct
                 f"{run.directory} was trained on other classes than the data set has: it is the "
                 "run of another folder. Give another --workdir."
             )
-    models = [keras.models.load_model(file, compile=False) for file in files]
+    models = [opened_model(file) for file in files]
     found = evaluate(models, dataset, protocol, progress=True)
     directory.mkdir(parents=True, exist_ok=True)
     facts = {"dataset": data.name, "models": hashes, "hardware": machine.hardware()}
@@ -137,7 +137,7 @@ def responses(run: Run, data: LazyDataset) -> Mapping[str, Any]:
     test = data.dataset.test
     if not isinstance(test, ArraySplit):
         raise ValueError(f"Responses are of images of one size, which {data.name} has not.")
-    model = keras.models.load_model(model_file, compile=False)
+    model = opened_model(model_file)
     found = analysis.layer_responses(model, test.images.astype(np.float32))
     values = {
         "dataset": data.name,

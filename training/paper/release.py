@@ -19,6 +19,7 @@ from training.data import datasets
 from training.data.pixel_mean import pixel_mean
 from training.data.splits import ArraySplit, Dataset
 from training.evaluation.evaluate import evaluate
+from training.models.opened_model import opened_model
 from training.paper import runs
 from training.paper.recipe_descriptions import describe
 from training.paper.runs import Run
@@ -66,7 +67,7 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
         raise ValueError(f"{data_dir} has no images of one size, which {DATA_SET} has.")
     mean = _mean(dataset, out)
 
-    finished = keras.models.load_model(run.directory / "model.keras", compile=False)
+    finished = opened_model(run.directory / "model.keras")
     architecture = architectures.get(run.job.network)
     network = keras_resnet.ResNet(architecture, weights=run.directory / "model.keras")
     with atomic_write(file) as temporary:
