@@ -1,7 +1,8 @@
 """Benchmarks a training step of ResNet-20 alone, on JAX: how steps are looped, compiled, rounded.
 
-A GPU needs less than a millisecond for the arithmetic of such a step, and as long again to start
-its many small kernels. The contenders differ in what they do about that.
+The contenders start the many small kernels of such a step in different ways, lay them out or round
+them differently. On an H200 the way of starting makes no difference: the kernels take 2.4 ms in
+float32, 1.8 ms in bfloat16 (docs/performance.md).
 """
 
 from __future__ import annotations
