@@ -1,7 +1,7 @@
 """Benchmarks a training step of ResNet-20 alone, on JAX: how steps are looped, compiled, rounded.
 
 The contenders start the many small kernels of such a step in different ways, lay them out or round
-them differently. Within a call the way of starting makes no difference on an H200: the kernels take 2.4 ms in
+them differently. How a call starts its kernels makes no difference on an H200: they take 2.4 ms in
 float32, 1.8 ms in bfloat16 (docs/performance.md).
 """
 
