@@ -50,6 +50,11 @@ class Job:
                 "randaugment goes with augmentation=random_resized_crop; given augmentation="
                 f"{self.recipe.augmentation}."
             )
+        if self.recipe.alternate_mirror and self.recipe.augmentation != "cifar":
+            raise ValueError(
+                "alternate_mirror goes with augmentation=cifar; given augmentation="
+                f"{self.recipe.augmentation}."
+            )
         if self.weights is None and self.preprocessing is not None:
             raise ValueError("--preprocessing says what --weights need: give both, or neither.")
         if self.dataset == "folder" and self.data_dir is None:
