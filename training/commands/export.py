@@ -72,21 +72,15 @@ def run(options: argparse.Namespace) -> None:
     trained = replace(trained, facts={**trained.facts, "command": command})
     extras = None
     if options.formats or options.dataset:
-        from training.export import other_runtimes
+        from training.export import other_runtimes, runtime_files
         from training.models.model_files import with_classes
 
         other_runtimes.require(options.formats)
         dataset = None
         if options.dataset:
             dataset = with_classes(shared.load_dataset(options), trained.labels)
-        extras = functools.partial(
-            other_runtimes.write,
-            formats=options.formats,
-            images=options.images,
-            trained=trained,
-            dataset=dataset,
-            max_drop=options.max_drop,
-        )
+        wanted = runtime_files.Wanted(options.formats, options.images, dataset, options.max_drop)
+        extras = functools.partial(runtime_files.write, wanted, trained)
     print(
         export(
             trained,

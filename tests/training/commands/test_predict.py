@@ -85,7 +85,7 @@ def test_a_version_and_a_server_agree_with_the_model_file(model, folder, tmp_pat
 )
 def test_another_runtime_gives_the_versions_answers(runtime, package, folder, tmp_path, capsys):
     pytest.importorskip(package, reason="needs the extra export")
-    from training.export import other_runtimes
+    from training.export import runtime_files
     from training.export.inference_network import inference_network
 
     version = served.export_tiny(tmp_path)
@@ -93,9 +93,8 @@ def test_another_runtime_gives_the_versions_answers(runtime, package, folder, tm
     assert main([*arguments, f"--runtime={runtime}"]) == 1
     assert "it has none for a runtime" in capsys.readouterr().err
     network = inference_network(served.tiny().model).network
-    other_runtimes.write(
-        network, [served.image(0)], version, formats=[runtime], images=None, trained=served.tiny()
-    )
+    wanted = runtime_files.Wanted([runtime])
+    runtime_files.write(wanted, served.tiny(), network, [served.image(0)], version)
     answers = []
     for more in ([], [f"--runtime={runtime}"]):
         assert main([*arguments, *more]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ import keras_resnet
 from training.data.decoding.resizing import Resizing
 from training.data.folder import sample_images
 from training.data.splits import ArraySplit, Dataset
-from training.export import other_runtimes
+from training.export import other_runtimes, runtime_files
 from training.export.inference_network import inference_network
 from training.models.image_classifier import image_classifier
 from training.models.trained_model import TrainedModel
@@ -43,9 +44,8 @@ def test_other_runtimes_give_the_same_probabilities(tmp_path, name, trained, net
     encoded = sample_images.encoded(None, 4, 32, 3)
     for number, image in enumerate(encoded):
         (tmp_path / f"{number}.jpg").write_bytes(image)
-    report = other_runtimes.write(
-        network, encoded, tmp_path, formats=[name], images=tmp_path, trained=trained
-    )["runtimes"][name]
+    wanted = runtime_files.Wanted([name], images=tmp_path)
+    report = runtime_files.write(wanted, trained, network, encoded, tmp_path)["runtimes"][name]
     assert report["largest_difference"] < (0.1 if "int8" in name else 1e-5)
     assert report["images_compared"] == 4
     file = tmp_path / "runtimes" / report["file"]
@@ -61,11 +61,11 @@ def test_a_form_that_loses_too_much_is_refused(tmp_path, trained, network):
     right = ArraySplit(pixels, trained.model.predict(pixels, verbose=0).argmax(1).astype("i4"))
     dataset = Dataset("drawn", served.CLASSES, (32, 32, 3), right, None, right)
     copied = shutil.copytree(version, tmp_path / "version")
-    given = {"formats": [], "images": None, "trained": trained, "dataset": dataset}
+    wanted = runtime_files.Wanted([], dataset=dataset)
     with pytest.raises(ValueError, match=r"savedmodel loses \d+\.00 points .* on 50 test images"):
-        other_runtimes.write(network, encoded, copied, **given, max_drop=1)
+        runtime_files.write(replace(wanted, max_drop=1), trained, network, encoded, copied)
     (copied / "runtimes").rmdir()
-    report = other_runtimes.write(network, encoded, copied, **given)["runtimes"]
+    report = runtime_files.write(wanted, trained, network, encoded, copied)["runtimes"]
     assert report["keras"]["test_error"] == 0 < report["savedmodel"]["test_error"]
 
 
@@ -77,5 +77,5 @@ def test_an_operation_that_a_converter_lacks_is_named(tmp_path, capfd):
     x = keras.Input((8, 8, 3))
     model = keras.Model(x, keras.ops.erfinv(x), name="net")
     with pytest.raises(ValueError, match=r"onnx cannot take net: .*Erfinv"):
-        other_runtimes._converted(model, "onnx", tmp_path / "model.onnx", None)
+        other_runtimes.converted(model, "onnx", tmp_path / "model.onnx", None)
     assert "tf2onnx" not in "".join(capfd.readouterr())

@@ -149,20 +149,14 @@ def test_another_runtime_computes_the_versions_that_have_its_file(
 ):
     """The file is of another net than the SavedModel beside it, so that the answer says its own."""
     pytest.importorskip(package, reason="needs the extra export")
-    from training.export import other_runtimes
+    from training.export import runtime_files
     from training.export.inference_network import inference_network
 
     images = [served.image(0), served.image(1, height=32, width=32)]
     first, second = (served.export_tiny(tmp_path, seed=seed) for seed in (0, 1))
     other = served.tiny(1)
-    other_runtimes.write(
-        inference_network(other.model).network,
-        images,
-        first,
-        formats=[runtime],
-        images=None,
-        trained=other,
-    )
+    network = inference_network(other.model).network
+    runtime_files.write(runtime_files.Wanted([runtime]), other, network, images, first)
     config = tmp_path / model_base.LOCAL_CONFIG
     with Server(config, grpc_port=0, rest_port=0, runtime=runtime) as running:
         client = Running(running.grpc_port, running.rest_port, embedded=True).client
