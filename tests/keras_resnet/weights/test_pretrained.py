@@ -44,11 +44,20 @@ def test_the_facts_beside_a_file_are_the_published_ones(published):
         assert facts[key]
 
 
-@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
-def test_the_weights_load_by_name_without_the_network(published, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", "/nowhere")  # no cache is looked at
+@pytest.fixture(scope="module", params=SHIPPED, ids=lambda published: published.network)
+def loaded(request):
+    """A row of the table and its network, whose weights were loaded without a cache of Keras."""
+    published = request.param
     architecture = keras_resnet.ARCHITECTURES[published.network]
-    full = keras_resnet.ResNet(architecture, weights=published.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", "/nowhere")
+        return published, keras_resnet.ResNet(architecture, weights=published.name)
+
+
+def test_the_weights_load_by_name_without_the_network(loaded, monkeypatch):
+    published, full = loaded
+    monkeypatch.setenv("KERAS_HOME", "/nowhere")
+    architecture = keras_resnet.ARCHITECTURES[published.network]
     features = keras_resnet.ResNet(architecture, weights=published.name, include_top=False)
     kernel = full.get_layer("conv1_conv").kernel
     np.testing.assert_array_equal(kernel, features.get_layer("conv1_conv").kernel)
@@ -130,12 +139,9 @@ def test_the_mean_is_that_of_the_training_images(cifar10):
     assert list(cifar10.class_names) == CLASSES
 
 
-@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
-def test_the_error_is_the_published_one(published, cifar10):
+def test_the_error_is_the_published_one(loaded, cifar10):
     """The first 400 test images give it within three standard errors."""
-    model = keras_resnet.ResNet(
-        keras_resnet.ARCHITECTURES[published.network], weights=published.name
-    )
+    published, model = loaded
     images, labels = cifar10.test.images[:400], cifar10.test.labels[:400]
     scores = np.asarray(model(preprocess_input(images, published.preprocessing)))  # not traced
     error = 100 * np.mean(scores.argmax(axis=1) != labels)
@@ -146,11 +152,8 @@ def test_the_error_is_the_published_one(published, cifar10):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("published", SHIPPED, ids=lambda published: published.network)
-def test_the_error_is_exactly_the_published_one_over_all_test_images(published, cifar10):
-    model = keras_resnet.ResNet(
-        keras_resnet.ARCHITECTURES[published.network], weights=published.name
-    )
+def test_the_error_is_exactly_the_published_one_over_all_test_images(loaded, cifar10):
+    published, model = loaded
     scores = model.predict(
         preprocess_input(cifar10.test.images, published.preprocessing), verbose=0
     )
