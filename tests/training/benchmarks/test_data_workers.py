@@ -26,6 +26,7 @@ def repeat(folder: Path) -> Callable[[], float]:
     return data_workers.photographs(str(folder), BATCH, BATCHES, WORKERS)
 
 
+@pytest.mark.slow
 def test_a_damaged_photograph_is_named(folder: Path, repeat: Callable[[], float]) -> None:
     assert repeat() > 0
     for path in folder.iterdir():
