@@ -15,6 +15,8 @@ from training.config.recipes import Recipe
 from training.data.folder import split_file
 from training.trainer.train import train
 
+pytestmark = pytest.mark.usefixtures("module_eagerly")
+
 RECIPE = Recipe(iterations=4, batch_size=4, schedule="constant", augmentation="none")
 
 

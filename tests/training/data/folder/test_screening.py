@@ -71,7 +71,7 @@ def train(root, workdir, *more):
     return main([*arguments, f"--workdir={workdir}", *recipe, *more])
 
 
-def test_on_the_command_line(folder, tmp_path, capsys):
+def test_on_the_command_line(folder, tmp_path, capsys, eagerly):
     root, damaged = folder
     assert recipes.load("imagenet").augmentation == "imagenet"  # what a folder trains with
     assert train(root, tmp_path / "one") == 1
