@@ -31,7 +31,9 @@ def output_shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
 
 
 @undrawn()
-@pytest.mark.parametrize("name", ["ResNet50", "ResNet101", "ResNet152"])
+@pytest.mark.parametrize(
+    "name", ["ResNet50", pytest.param("ResNet101", marks=pytest.mark.slow), "ResNet152"]
+)
 def test_nets_have_the_layers_of_keras_applications(name):
     theirs = getattr(keras.applications, name)(weights=None)
     assert output_shapes(named_net(name.lower())) == output_shapes(theirs)

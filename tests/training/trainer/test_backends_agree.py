@@ -125,6 +125,7 @@ def test_a_run_that_was_killed_on_jax_is_resumed_bit_for_bit(
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_continues_on_pytorch(
     folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
 ) -> None:
