@@ -179,6 +179,8 @@ PUBLISHED_WEIGHTS: tuple[PublishedWeights, ...] = (
                                         "160fc709d989aa8350881eee272e328d"),
     _cifar10("resnet56",  7.66,   0.16, "cd8aded24f75521933820d4a33fbf368"
                                         "dc83d80a64adcc40cabf6a6dd1f99193"),
+    _cifar10("resnet110", 7.36,   0.13, "d3cc31b48f0869ee125261e12d90db56"
+                                        "55f3feaa3b5b85ad3801159da82ea35a"),
     _cifar10("plain20",  10.14,   0.26, "9c8fa55c12b288e2ea17712aa8fa300d"
                                         "15939ca04fe3b2c47828d7b25f5ecb78"),
     _cifar10("plain32",  12.32,   0.48, "36a62c917f399b4392e29b42aab4b15c"
