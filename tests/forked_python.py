@@ -100,9 +100,8 @@ def _server(backend: str) -> socket.socket:
     programs = tempfile.TemporaryDirectory()
     atexit.register(programs.cleanup)
     own = {"KERAS_BACKEND": backend, "JAX_COMPILATION_CACHE_DIR": programs.name}
-    own["PYTHONPATH"] = str(
-        CHECKOUT
-    )  # where `training` is the package, not the folder of its tests
+    # In the checkout `training` is the package, not the folder of its tests.
+    own["PYTHONPATH"] = str(CHECKOUT)
     variables = {**os.environ, **VARIABLES, **own}
     process = subprocess.Popen([sys.executable, __file__], stdin=its_end, env=variables)
     its_end.close()
