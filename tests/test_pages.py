@@ -74,6 +74,15 @@ def test_a_command_of_a_page_is_one(words):
         assert cli.command_parser(words).parse_args(words).command == words[0]
 
 
+FILE = re.compile(r"`((?:keras_resnet|training|tests|examples)/[\w./-]+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_files_that_a_page_names_exist(page):
+    named = FILE.findall(page.read_text())
+    assert [name for name in named if not (CHECKOUT / name).exists()] == []
+
+
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = {
     f"{path.relative_to(CHECKOUT)}-{number}": block
