@@ -191,10 +191,9 @@ def photographs(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
             f"The content would be {width}x{height} pixels; the shorter side needs {SMALLEST}: "
             "give a larger --size."
         )
-    pictures = (first, _picture(options.style, "flower.jpg"))
     content, style = (
         np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS), "float32")
-        for picture in pictures
+        for picture in (first, _picture(options.style, "flower.jpg"))
     )
     return content, style
 

@@ -120,17 +120,17 @@ def _inspect_data_set(nets: Sequence[TrainedModel], options: argparse.Namespace,
     images, labels = probes.images(dataset.test, count, size)
     models = dict(zip(model_files.names(nets), (net.model for net in nets), strict=True))
     model, classes = nets[0].model, dataset.class_names
+    true = [classes[label] for label in labels]
     if options.subject == "responses":
         inspection.responses(models, images, out)
     elif options.subject == "gradients":
         inspection.gradients(models, images, labels, out)
     elif options.subject == "gradcam":
         named = {str(i): image for i, image in enumerate(images)}
-        true = [classes[label] for label in labels]
         with arguments():
             inspection.gradcam(model, named, classes, true, out, layer=options.layer)
     else:
-        inspection.neighbours(model, images, labels, classes, out, options.queries, options.nearest)
+        inspection.neighbours(model, images, true, out, options.queries, options.nearest)
     _say(out, len(images))
 
 

@@ -96,13 +96,14 @@ def gradcam(
 def neighbours(
     model: keras.Model,
     images: np.ndarray,
-    labels: np.ndarray,
-    class_names: Sequence[str],
+    true: Sequence[str],
     out: Path,
     queries: int,
     nearest: int,
 ) -> None:
     """Draws the images most like each of `queries` of them: `out` as `.png` and `.csv`.
+
+    `true` has the class of each image.
 
     Raises:
         ValueError: If there are fewer images than `queries`.
@@ -116,7 +117,7 @@ def neighbours(
     indices, similarities = _others(places, found)
     titles = [
         [
-            f"{marked(class_names[labels[i]], class_names[labels[place]])} {similarity:.2f}"
+            f"{marked(true[i], true[place])} {similarity:.2f}"
             for i, similarity in zip(row, values, strict=True)
         ]
         for place, row, values in zip(places, indices, similarities, strict=True)
@@ -124,12 +125,12 @@ def neighbours(
     inspection_figures.neighbours(
         images[places],
         images[indices],
-        [class_names[labels[place]] for place in places],
+        [true[place] for place in places],
         titles,
         out.with_suffix(".png"),
     )
     rows = [
-        (place, class_names[labels[place]], rank, i, class_names[labels[i]], similarity)
+        (place, true[place], rank, i, true[i], similarity)
         for place, row, values in zip(places, indices, similarities, strict=True)
         for rank, (i, similarity) in enumerate(zip(row, values, strict=True), start=1)
     ]
