@@ -22,9 +22,8 @@ from training.evaluation import test_crops
 from training.evaluation.evaluate import PROTOCOLS, evaluate, probabilities
 
 SIZE = 32  # of the small nets' images; the protocols' numbers are for 224
-TINY = keras_resnet.Architecture(
-    "tiny", "imagenet", "basic", (1, 1), (4, 6), "B", stem_filters=4
-)  # one position of its last map per 8 pixels
+# Its last map has one position for 8 pixels.
+TINY = keras_resnet.Architecture("tiny", "imagenet", "basic", (1, 1), (4, 6), "B", stem_filters=4)
 CLASSES = 7
 MEAN = np.random.default_rng(5).uniform(80, 160, (SIZE, SIZE, 3)).astype(np.float32)
 # Sections 3.4 of the paper; the corners: Krizhevsky et al. 2012.

@@ -72,9 +72,8 @@ def test_the_same_history_with_every_validation_image_counted(runs, name):
     for row, other in zip(one, many, strict=True):
         for name in ("epoch", "step", "learning_rate", "loss", "val_loss"):
             assert row[name] == pytest.approx(other[name], rel=1e-3)
-        assert row["val_error"] == pytest.approx(
-            other["val_error"], abs=100 / 65 + 1e-3
-        )  # an image
+        an_image = 100 / 65
+        assert row["val_error"] == pytest.approx(other["val_error"], abs=an_image + 1e-3)
         assert row["val_error"] * 65 / 100 == pytest.approx(round(row["val_error"] * 65 / 100))
 
 
