@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Before any backend is imported: quiet, and one thread pool per worker that fits two cores.
+# Before any backend is imported, whose log would fill the output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 CHECKOUT = Path(__file__).parents[1]
