@@ -15,9 +15,8 @@ setup: .venv/ready
 	$(INSTALL) --editable '.[training,serving,test]'
 	touch $@
 
-# Three processes for two cores: some tests wait for servers and for other processes.
 test: setup lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not slow and not accelerator' --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not accelerator' --durations=15
 
 test-slow: setup
 	$(BIN)/python -m pytest -m 'slow or accelerator'
