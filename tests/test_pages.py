@@ -28,6 +28,7 @@ PLACEHOLDERS = {
     "$1": "0",
     "$SLURM_ARRAY_TASK_ID/16": "1/16",
     "$precision": "float32",
+    "resnet$depth": "resnet110",
     "$seed": "0",
     "N": "1",
     "SUBJECT": "responses",
