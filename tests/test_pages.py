@@ -75,7 +75,7 @@ def test_a_command_of_a_page_is_one(words):
         assert cli.command_parser(words).parse_args(words).command == words[0]
 
 
-FILE = re.compile(r"`((?:keras_resnet|training|tests|examples)/[\w./-]+)`")
+FILE = re.compile(r"(?<![\w/])(?:keras_resnet|training|tests|examples)/[\w/]*(?:\.\w+)?")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
