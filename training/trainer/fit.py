@@ -109,7 +109,7 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
 
 def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks) -> None:
     evaluated = run.images(run.evaluated)
-    validation = run.backend.validation_input(evaluated, run.recipe.batch_size)
+    validation = run.backend.validation_input(evaluated, run.evaluation_batch)
     for epoch, epochs, steps in _stretches(callbacks.rate, phase.last):
         if callbacks.stopping.due:
             break

@@ -104,12 +104,13 @@ def train(
 
 def evaluate(model: keras.Model, this: Run) -> dict[str, Any]:
     """Measures the finished model; returns what `result.json` holds."""
-    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    # Without momentum SGD has no slots, which `load_model` would find missing in the file.
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     build_metrics(model)
 
     def error(split: Split) -> float:
         images = Images(split, this.image_size)  # the model subtracts the mean itself
-        return 100 * (1 - this.backend.accuracy(model, images, this.recipe.batch_size))
+        return 100 * (1 - this.backend.accuracy(model, images, this.evaluation_batch))
 
     validation = this.dataset.validation
     return {

@@ -80,6 +80,7 @@ def test_tensorboard_says_the_same(run):
         assert told == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("error:Skipping variable loading")  # of an optimizer
 def test_the_model_takes_raw_pixels_and_its_error_is_the_reported_one(run):
     workdir, outcome = run
     model = keras.models.load_model(workdir / "model.keras")

@@ -154,7 +154,9 @@ class JaxTorchBackend(Backend):
         return self.evaluation_input(images, at_most)
 
     def accuracy(self, model: keras.Model, images: Images, batch_size: int) -> float:
-        batches = self.evaluation_input(images, batch_size)
+        # `validation_input` divides its batches among the devices; a finished model is on one.
+        batches_of = self.evaluation_input if self.devices else self.validation_input
+        batches = batches_of(images, batch_size)
         return float(model.evaluate(batches, return_dict=True, verbose=0)["accuracy"])
 
 
