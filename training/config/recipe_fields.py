@@ -48,6 +48,7 @@ class Recipe:
     # The gradient step.
     momentum: float = 0.9
     nesterov: bool = False
+    muon: float = 0.0  # a kernel's change at the highest rate, of its norm, by Muon; 0: by SGD
     weight_decay: float = 1e-4  # coupled L2: gradient + weight_decay * weight, on every weight
     label_smoothing: float = 0.0  # fraction of the target spread evenly over all classes
     class_weights: str = "none"  # one of CLASS_WEIGHTS: balanced lets each class weigh the same
@@ -95,8 +96,9 @@ class Recipe:
             number = getattr(self, field)
             if number is not None and number < 1:
                 raise ValueError(f"{field} takes a whole number of at least 1; given {number}.")
-        rates = ("learning_rate", "top_learning_rate", "momentum", "weight_decay", "drop_factor")
-        for field in (*rates, "held_out", "crop_padding", "randaugment", "mixup", "cutmix"):
+        rates = ("learning_rate", "top_learning_rate", "drop_factor")
+        step = ("momentum", "muon", "weight_decay", "held_out")
+        for field in (*rates, *step, "crop_padding", "randaugment", "mixup", "cutmix"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field} is not negative; given {getattr(self, field)}.")
         if not 0 <= self.top_fraction <= 1:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from training.config.recipes import Recipe
-from training.trainer.optimizer import CoupledSGD, Crossentropy, accuracy, balanced, optimizer
+from training.trainer.coupled_sgd import CoupledSGD
+from training.trainer.optimizer import Crossentropy, accuracy, balanced, optimizer
 
 
 def caffe(weight, gradients, rate, momentum, decay):

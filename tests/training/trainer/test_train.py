@@ -143,7 +143,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"label_smoothing": 0.1, "nesterov": True},
+        {"label_smoothing": 0.1, "nesterov": True, "muon": 0.02},
         {"precision": "mixed_bfloat16", "accumulation": 2},
         {"precision": "mixed_float16"},
         {"jit": True},
