@@ -49,9 +49,9 @@ class Callbacks(NamedTuple):
 def fit(model: keras.Model, run: Run, directory: RunDirectory) -> History:
     """Trains `model` in place; returns the loss and the error of the whole run.
 
-    Keras's `fit` makes the steps. The loss and the weight decay are of `trainer/optimizer.py`, the
-    learning rate of `trainer/learning_rate.py`, the batches and their augmentation of `data/`, by
-    way of `trainer/backends/`.
+    Keras's `fit` makes the steps. Loss and optimizer are of `trainer/optimizer.py`, the weight
+    decay of `trainer/coupled_sgd.py`, the learning rate of `trainer/learning_rate.py`, the batches
+    and their augmentation of `data/`, by way of `trainer/backends/`.
 
     Raises:
         training.common.errors.RunError: If the run ends early.
