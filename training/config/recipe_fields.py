@@ -48,7 +48,7 @@ class Recipe:
     # The gradient step.
     momentum: float = 0.9
     nesterov: bool = False
-    muon: float = 0.0  # a kernel's change at the highest rate, of its norm, by Muon; 0: by SGD
+    muon: float = 0.0  # Muon's highest step, as a share of a kernel's norm; 0: kernels move by SGD
     weight_decay: float = 1e-4  # coupled L2: gradient + weight_decay * weight, on every weight
     label_smoothing: float = 0.0  # fraction of the target spread evenly over all classes
     class_weights: str = "none"  # one of CLASS_WEIGHTS: balanced lets each class weigh the same

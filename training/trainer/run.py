@@ -20,8 +20,9 @@ from training.trainer.backends.backend import Backend, Images
 from training.trainer.callbacks.history import Role
 
 CHECKPOINT_STEPS = 500
-# Images of an evaluation's batch where the recipe's batches are smaller. A batch of 4 is evaluated
-# in nearly the time of one of 32, and a network without gradients needs less memory for 32.
+# Images of an evaluation's batch where the recipe's batches are smaller, as an evaluation keeps
+# nothing for a backward pass. ResNet-20's 400 steps of 4 images and 27 evaluations of 460 images
+# take 0.8 of the time (two CPU cores, AMD EPYC).
 EVALUATION_BATCH = 32
 
 
