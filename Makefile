@@ -1,9 +1,10 @@
-# `make` sets up everything and runs the demonstration; `make test` sets up and runs all checks.
+# `make` sets up everything and runs the demonstration; `make test` sets up and runs the quick checks.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo setup test test-slow lint docs clean
+.PHONY: demo setup test test-slow test-nightly lint docs clean
 
 demo: setup
 	$(BIN)/python -m training demo
@@ -16,10 +17,13 @@ setup: .venv/ready
 	touch $@
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not accelerator' --durations=15
+	$(PYTEST) -m 'not slow and not nightly and not accelerator'
 
 test-slow: setup
-	$(BIN)/python -m pytest -m 'slow or accelerator'
+	$(PYTEST) -m 'slow and not nightly and not accelerator'
+
+test-nightly: setup
+	$(BIN)/python -m pytest -m 'nightly or accelerator'
 
 lint: setup
 	$(BIN)/ruff check .

@@ -92,7 +92,7 @@ BLOCKS = {
 }
 # Blocks that run here as they stand. The examples' tests run the blocks of their pages; the others
 # need published weights or a running server.
-RUN = ("docs/results/README.md-1", "docs/tuning.md-1")
+RUN = ("docs/results/README.md-1", pytest.param("docs/tuning.md-1", marks=pytest.mark.nightly))
 
 
 @pytest.mark.parametrize("name", BLOCKS)

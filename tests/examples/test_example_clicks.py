@@ -53,7 +53,8 @@ def test_draws_repeat_with_the_seed(impressions):
     assert not np.array_equal(behaviour.draw(20, seed=6).matrices, impressions.matrices[:20])
 
 
-@pytest.mark.parametrize("steps", [1, pytest.param(120, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, pytest.param(120, marks=pytest.mark.nightly)])
 def test_the_command_in_small(steps, tmp_path, monkeypatch, eagerly):
     small = replace(clicks.ARCHITECTURE, blocks=(1, 1, 1))
     monkeypatch.setattr(clicks, "ARCHITECTURE", small)
@@ -77,7 +78,7 @@ def test_the_code_of_the_page(impressions, eagerly):
     assert np.all((given["probabilities"] >= 0) & (given["probabilities"] <= 1))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command(tmp_path):
     assert clicks.main(["--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]

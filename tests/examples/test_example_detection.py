@@ -34,8 +34,13 @@ def tiny(module):
     return replace(net, blocks=(1,) * stages, filters=(8, 8, 16, 16)[:stages])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("module", "build"), [(detection, detection.detector), (segmentation, segmentation.segmenter)]
+    ("module", "build"),
+    [
+        (detection, detection.detector),
+        pytest.param(segmentation, segmentation.segmenter, marks=pytest.mark.nightly),
+    ],
 )
 def test_a_kerashub_task_learns_and_comes_back_from_a_file(module, build, scenes, tmp_path):
     keras.utils.set_random_seed(0)
@@ -58,7 +63,10 @@ def test_mean_iou_of_a_hand_made_mask():
     assert numbers["pixels right, %"] == pytest.approx(87.5)
 
 
-@pytest.mark.parametrize("name", ["faster_rcnn", "segmentation"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param("faster_rcnn", marks=pytest.mark.nightly), "segmentation"]
+)
 def test_the_command_leaves_a_figure_and_numbers(name, tmp_path, monkeypatch, capsys, eagerly):
     module, measure, _ = COMMANDS[name]
     monkeypatch.setattr(module, "NET", tiny(module))
@@ -85,7 +93,7 @@ def test_sizes_that_do_not_divide_are_refused(tmp_path, capsys):
     assert "multiple of 16 from 48; given 100" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_whole_command_learns(name, tmp_path):
     module, measure, least = COMMANDS[name]
@@ -95,7 +103,7 @@ def test_the_whole_command_learns(name, tmp_path):
     assert residual[measure] > least
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("page", ["backbone", "detection", "segmentation"])
 def test_the_lines_to_copy_run(page, monkeypatch):
     monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)

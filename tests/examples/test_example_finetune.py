@@ -89,6 +89,7 @@ def test_each_way_is_a_recipe_that_trains():
     assert finetune.WAYS[finetune.TUNED].changes == {"top_fraction": 0.5}  # else the recipe's
 
 
+@pytest.mark.slow
 def test_the_command_in_small(finished):
     results = json.loads((finished / "result.json").read_text())["results"]
     assert results["residual"][0][f"{finetune.TUNED}, error, %"] < 60  # chance: 83
@@ -96,6 +97,7 @@ def test_the_command_in_small(finished):
     assert (finished / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_saved_model_has_the_error_that_was_measured_and_needs_keras_alone(finished):
     with zipfile.ZipFile(finished / "model.keras") as archive:
         assert b"keras_resnet" not in archive.read("config.json")
@@ -114,6 +116,7 @@ def test_the_saved_model_has_the_error_that_was_measured_and_needs_keras_alone(f
     assert found == pytest.approx(measured, abs=300 / len(test))
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own(own, monkeypatch, eagerly):
     monkeypatch.setattr(finetune, "WAYS", {finetune.TUNED: finetune.WAYS[finetune.TUNED]})
     monkeypatch.setattr(finetune, "twins", lambda _: {"residual": ARCHITECTURES["resnet20"]})
@@ -143,6 +146,7 @@ def test_a_net_without_a_published_twin_is_alone(capsys):
     assert set(finetune.twins(RESNET20)) == {"residual", "plain"}
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page(own, monkeypatch, eagerly):
     own.rename(own.with_name("images"))
     monkeypatch.chdir(own.parent)
@@ -156,7 +160,7 @@ def test_the_code_of_the_page(own, monkeypatch, eagerly):
             np.testing.assert_equal(model.get_layer(layer.name).get_weights(), layer.get_weights())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_imagenet_nets_take_photographs(own, monkeypatch, capsys):
     """All but the weights, which the tests have no network to fetch."""
     monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)
@@ -166,7 +170,7 @@ def test_imagenet_nets_take_photographs(own, monkeypatch, capsys):
     assert "resnet18 alone" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command(tmp_path):
     assert finetune.main(["--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "result.json").read_text())["results"]

@@ -103,6 +103,7 @@ def painted(command) -> style.Outcome:
     return command.outcomes["resnet20"]
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_and_leave_the_network_as_it_is(photographs, painted):
     content, _ = photographs
     assert len(painted.losses) == 20  # one of each step
@@ -135,6 +136,7 @@ def test_twins_are_those_with_published_weights():
             assert keras_resnet.weights.list_published(architecture.name)
 
 
+@pytest.mark.slow
 def test_the_command_in_small(command):
     results = json.loads((command.out / common.RESULT).read_text())["results"]
     assert set(results) == {"residual", "plain"}
@@ -207,6 +209,7 @@ def test_a_negative_weight_is_refused(tmp_path, capsys):
     assert "--content-weight is at least 0" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_the_more_the_content_weighs_the_nearer_it_stays(photographs, painted):
     heavy = style.paint(
         ARCHITECTURES["resnet20"], *photographs, seed=0, steps=20, content_weight=10.0
@@ -215,6 +218,7 @@ def test_the_more_the_content_weighs_the_nearer_it_stays(photographs, painted):
     assert heavy.numbers[OWN] > painted.numbers[OWN]
 
 
+@pytest.mark.nightly
 def test_the_code_of_the_page(photographs):
     content, other = photographs
     given = {"content": content[None], "style": other[None]}
@@ -223,7 +227,7 @@ def test_the_code_of_the_page(photographs):
     assert given["loss"] < 0.3  # 1 at the start
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_whole_command(tmp_path):
     assert style.main(["--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / common.RESULT).read_text())["results"]
@@ -233,14 +237,14 @@ def test_the_whole_command(tmp_path):
         assert row["content, edges, %"] < 60
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_own_pictures_are_painted(own, tmp_path):
     assert style.main([*own, "--size=64", "--steps=2", f"--out={tmp_path / 'out'}"]) == 0
     with Image.open(tmp_path / "out" / "residual.png") as picture:
         assert picture.size == (50, 64)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_imagenet_net_paints_too(tmp_path, monkeypatch):
     monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)
     arguments = ["--network", "resnet50", *SMALL, "--out", str(tmp_path)]

@@ -137,6 +137,7 @@ def scenes() -> list[shapes.Scene]:
     return list(shapes.scenes(8, 0, size=64))
 
 
+@pytest.mark.slow
 def test_training_learns_and_leaves_what_is_frozen(scenes):
     keras.utils.set_random_seed(0)
     net = keras_resnet.backbone(TINY, frozen_stages=2, frozen_batch_norm=True)

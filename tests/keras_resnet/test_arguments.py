@@ -153,6 +153,7 @@ def test_architectures_take_numpys_whole_numbers():
     assert keras_resnet.cifar_architecture(np.int64(20)) == keras_resnet.ARCHITECTURES["resnet20"]
 
 
+@pytest.mark.slow
 @undrawn()
 def test_arguments_are_those_of_keras_applications_by_position():
     pixels = keras.Input((64, 64, 3))

@@ -11,6 +11,8 @@ import pytest
 import run_on_backend
 from run_on_backend import ANALYSED, NETS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("run_on_backend.py")
 BACKENDS = ("tensorflow", "jax", "torch")
 NUMBERS = ("before", "loss", "after", "kernel", "moving_variance")

@@ -62,7 +62,7 @@ def test_nets_of_the_table(name):
     np.testing.assert_equal(before, model.get_weights())  # the given model is unchanged
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in FEW])
 def test_the_other_nets_of_the_table(name):
     if name == "resnet1202":
@@ -151,6 +151,7 @@ def test_folded_nets_keep_names_and_files(tmp_path):
     assert_same_function(model, keras_resnet.fold_batch_norm(folded))  # nothing left to fold
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.booleans(),

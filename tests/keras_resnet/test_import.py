@@ -29,6 +29,7 @@ NAMED = [name for name in keras_resnet.__all__ if name.lower() in ARCHITECTURES]
 PLACE = re.compile(r"Table \d|Fig\. \d|[Ss]ection \d")
 
 
+@pytest.mark.slow
 def test_importing_adds_nothing_to_keras_but_the_standard_library():
     environment = {
         **os.environ,

@@ -32,7 +32,12 @@ def output_shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
 
 @undrawn()
 @pytest.mark.parametrize(
-    "name", ["ResNet50", pytest.param("ResNet101", marks=pytest.mark.slow), "ResNet152"]
+    "name",
+    [
+        "ResNet50",
+        pytest.param("ResNet101", marks=pytest.mark.nightly),
+        pytest.param("ResNet152", marks=pytest.mark.nightly),
+    ],
 )
 def test_nets_have_the_layers_of_keras_applications(name):
     theirs = getattr(keras.applications, name)(weights=None)

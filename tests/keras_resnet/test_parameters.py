@@ -155,7 +155,7 @@ def test_flops_agree_with_table_1_to_the_digit_it_prints(imagenet_cost, depth, s
     ("kind", "depth"),
     [
         *(("resnet", depth) for depth in paper.CIFAR_PARAMETERS if depth < 1202),
-        pytest.param("resnet", 1202, marks=pytest.mark.slow),
+        pytest.param("resnet", 1202, marks=pytest.mark.nightly),
         *(("plain", depth) for depth in paper.CIFAR_PLAIN_DEPTHS),
     ],
 )

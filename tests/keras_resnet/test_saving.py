@@ -113,6 +113,7 @@ def test_weights_files_round_trip(tmp_path, block, shortcut, top):
     assert_same(fresh, model)
 
 
+@pytest.mark.slow
 def test_a_keras_file_opens_without_this_package(tmp_path):
     model = build(tiny("bottleneck", "A", stem_filters=4), classes=7)
     model.save(tmp_path / "net.keras")
@@ -138,7 +139,7 @@ def test_a_net_of_nested_sections_round_trips(tmp_path, monkeypatch):
     assert_same(keras.models.load_model(tmp_path / "net.keras"), model)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_resnet1202_round_trips_at_the_default_recursion_limit(tmp_path):
     assert sys.getrecursionlimit() == 1000
     model = keras_resnet.ResNet1202(weights=None)

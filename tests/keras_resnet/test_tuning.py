@@ -78,6 +78,7 @@ def test_what_cannot_be_is_said(network, fix, words):
         ResNetHyperModel(network, fix=fix)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, eagerly):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(example.strip().splitlines()) <= 10

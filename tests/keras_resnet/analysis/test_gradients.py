@@ -10,6 +10,7 @@ from analysis_samples import net, pixels
 from keras_resnet import analysis
 
 
+@pytest.mark.slow
 def test_gradient_norms_agree_with_keras_own_step_and_with_finite_differences() -> None:
     model, images, labels = net("bottleneck"), pixels(6), np.array([0, 1, 2, 3, 4, 0])
     before = model.get_weights()

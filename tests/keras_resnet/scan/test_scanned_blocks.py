@@ -31,7 +31,9 @@ RUNS = {
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 2**-8}
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(
+    scope="module", params=["tensorflow", "jax", pytest.param("torch", marks=pytest.mark.nightly)]
+)
 def numbers(request):
     backend, cases = request.param, RUNS[request.param]
     if backend == keras.backend.backend():
@@ -40,6 +42,7 @@ def numbers(request):
     return backend, json.loads(printed.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_training_steps_give_the_same_numbers(numbers):
     backend, cases = numbers
     for name in RUNS[backend]:
@@ -50,6 +53,7 @@ def test_two_training_steps_give_the_same_numbers(numbers):
             assert array["difference"] <= allowed, f"{backend} {name} {key}: {array}"
 
 
+@pytest.mark.slow
 def test_everything_moves_but_what_is_frozen(numbers):
     backend, cases = numbers
     for name in RUNS[backend]:

@@ -40,6 +40,7 @@ def test_keras_files_come_back_exactly(trained, ending, tmp_path):
     np.testing.assert_equal(loaded.get_weights(), trained.get_weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["weights.h5", "keras"])
 def test_a_trained_models_optimizer_is_left_in_the_file(ending, tmp_path):
     model = CifarResNet(8)
@@ -162,6 +163,7 @@ def their_resnet50() -> keras.Model:
         return randomize(keras.applications.ResNet50(weights=None, **SIZE))
 
 
+@pytest.mark.slow
 @undrawn()
 def test_keras_applications_files_give_the_same_outputs(their_resnet50, tmp_path):
     path = tmp_path / "published.h5"
@@ -169,7 +171,7 @@ def test_keras_applications_files_give_the_same_outputs(their_resnet50, tmp_path
     assert_same_outputs(their_resnet50, ResNet50(weights=path, **SIZE))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("depth", [101, 152])
 def test_deeper_keras_applications_files_too(depth, tmp_path):
     theirs = randomize(getattr(keras.applications, f"ResNet{depth}")(weights=None, **SIZE))
@@ -179,6 +181,7 @@ def test_deeper_keras_applications_files_too(depth, tmp_path):
     assert_same_outputs(theirs, ours)
 
 
+@pytest.mark.slow
 def test_the_files_of_these_tests_are_what_keras_applications_reads(their_resnet50, tmp_path):
     path = tmp_path / "published.h5"
     write_published_h5(their_resnet50, path)
@@ -188,6 +191,7 @@ def test_the_files_of_these_tests_are_what_keras_applications_reads(their_resnet
     np.testing.assert_equal(their_resnet50.get_weights(), expected)
 
 
+@pytest.mark.slow
 @undrawn()
 def test_published_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
     """keras.applications goes by the layers' order; names in other files may be swapped."""
@@ -203,6 +207,7 @@ def test_published_files_load_by_order_as_keras_does(their_resnet50, tmp_path):
         ResNet50(weights=path, **SIZE)
 
 
+@pytest.mark.slow
 @undrawn()
 def test_keras_applications_models_saved_by_keras_3(their_resnet50, tmp_path):
     their_resnet50.save_weights(tmp_path / "net.weights.h5")

@@ -20,7 +20,13 @@ import keras_resnet
 from keras_resnet import CifarResNet, ResNet18
 from keras_resnet.weights import porting, transfer
 
-DEPTHS = (18, 34, 50, 101, 152)
+DEPTHS = (
+    18,
+    34,
+    50,
+    pytest.param(101, marks=pytest.mark.nightly),
+    pytest.param(152, marks=pytest.mark.nightly),
+)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -145,10 +151,10 @@ def torch_forward(arrays: dict[str, np.ndarray], x: np.ndarray, version: str) ->
     [
         (18, None),
         (34, None),
-        (50, "v1"),
+        pytest.param(50, "v1", marks=pytest.mark.slow),
         (50, "v1.5"),
-        pytest.param(101, "v1.5", marks=pytest.mark.slow),
-        pytest.param(152, "v1.5", marks=pytest.mark.slow),
+        pytest.param(101, "v1.5", marks=pytest.mark.nightly),
+        pytest.param(152, "v1.5", marks=pytest.mark.nightly),
     ],
 )
 def test_imagenet_outputs_are_pytorchs(depth, version):

@@ -130,6 +130,7 @@ def cifar10(shared_data: Path):
     return datasets.load("cifar10", str(shared_data / "tensorflow_datasets"))
 
 
+@pytest.mark.slow
 def test_the_mean_is_that_of_the_training_images(cifar10):
     total = np.zeros((32, 32, 3), np.int64)
     for image in cifar10.train.images:
@@ -140,11 +141,12 @@ def test_the_mean_is_that_of_the_training_images(cifar10):
     assert list(cifar10.class_names) == CLASSES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", SHALLOW, indirect=True, ids=lambda published: published.network)
 def test_the_error_is_the_published_one(loaded, cifar10):
     """The first 400 test images give it within three standard errors.
 
-    A slow test measures every network over all test images.
+    A nightly test measures every network over all test images.
     """
     published, model = loaded
     images, labels = cifar10.test.images[:400], cifar10.test.labels[:400]
@@ -156,7 +158,7 @@ def test_the_error_is_the_published_one(loaded, cifar10):
     assert sum(right) >= 15
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_error_is_exactly_the_published_one_over_all_test_images(loaded, cifar10):
     published, model = loaded
     scores = model.predict(

@@ -197,6 +197,7 @@ def test_a_damaged_file_in_the_cache_is_replaced_only_by_a_good_one(shelf, cache
     assert path.read_bytes() == (shelf / "net.weights.h5").read_bytes()
 
 
+@pytest.mark.slow
 @undrawn()
 def test_imagenet_means_the_published_file_and_its_preprocessing(tmp_path, cache, monkeypatch):
     """The whole way of `ResNet50(weights="imagenet")`, to a server of our own."""

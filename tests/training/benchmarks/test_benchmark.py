@@ -187,6 +187,7 @@ def test_goals_and_contenders_of_every_benchmark_agree():
             assert (goal.limit is None) == bool(goal.peers)
 
 
+@pytest.mark.slow
 def test_the_command_ends_in_its_goals_and_overwrites_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", "numpy")  # the contenders', which then start sooner
     file = tmp_path / "f.json"

@@ -26,7 +26,7 @@ def repeat(folder: Path) -> Callable[[], float]:
     return data_workers.photographs(str(folder), BATCH, BATCHES, WORKERS)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_damaged_photograph_is_named(folder: Path, repeat: Callable[[], float]) -> None:
     assert repeat() > 0
     for path in folder.iterdir():
@@ -36,7 +36,7 @@ def test_a_damaged_photograph_is_named(folder: Path, repeat: Callable[[], float]
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_process_ends_the_others(repeat: Callable[[], float]) -> None:
     multiprocessing.active_children()[0].kill()
     with pytest.raises(OSError, match="A process ended with exit code -9"):

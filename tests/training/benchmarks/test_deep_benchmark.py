@@ -12,12 +12,13 @@ from launch import CHECKOUT
 from training.benchmarks import deep
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_their_functions():
     assert 0 < deep.layers_built(depth=14) < 1e5
     assert deep.stepping(depth=14, batch=2, steps=1, scan=True)() > 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command_measures_everything_and_judges_it(tmp_path):
     options = ["--depth=62", "--batch-size=2", "--steps=1", "--repeats=1"]
     command = [sys.executable, "-m", "training", "benchmark", "deep", *options]

@@ -17,6 +17,8 @@ from training.trainer import backends
 from training.trainer.run import Run
 from training.trainer.training_model import compiled
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(6, 32, 32, 3)).astype("f4"), np.arange(6)
 

@@ -29,7 +29,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_loop_makes_the_same_steps():
     differences = json.loads(run("jax", "-c", PROGRAM).splitlines()[-1])
     assert differences["None"] == 0

@@ -148,6 +148,7 @@ def test_wrong_arguments_exit_with_2():
     assert exited.value.code == 2
 
 
+@pytest.mark.slow
 def test_tensorflow_is_silent_where_keras_computes_on_jax(tmp_path):
     """Its own lines on the standard error, which no log level stops, would hide the message."""
     pytest.importorskip("jax")

@@ -46,6 +46,7 @@ def objects(printed: str) -> list[dict]:
     return [json.loads(line) for line in printed.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_model_file_says_what_the_model_computes(model, folder, capsys):
     arguments = ["predict", str(model), str(folder), f"--labels={model.with_name('labels.txt')}"]
     assert main([*arguments, "--json", "--top=2", "--batch-size=3"]) == 0
@@ -63,6 +64,7 @@ def test_a_model_file_says_what_the_model_computes(model, folder, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_a_version_and_a_server_agree_with_the_model_file(model, folder, tmp_path, capsys):
     served.export_tiny(tmp_path, "net")
     labels = f"--labels={model.with_name('labels.txt')}"
@@ -80,8 +82,10 @@ def test_a_version_and_a_server_agree_with_the_model_file(model, folder, tmp_pat
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("runtime", "package"), [("onnx", "tf2onnx"), ("litert", "ai_edge_litert")]
+    ("runtime", "package"),
+    [("onnx", "tf2onnx"), pytest.param("litert", "ai_edge_litert", marks=pytest.mark.nightly)],
 )
 def test_another_runtime_gives_the_versions_answers(runtime, package, folder, tmp_path, capsys):
     pytest.importorskip(package, reason="needs the extra export")
@@ -123,6 +127,7 @@ def test_a_broken_file_is_named_and_the_others_are_answered(
     assert "{{" not in printed.err
 
 
+@pytest.mark.slow
 def test_shards_share_the_images_and_a_killed_job_continues(model, folder, tmp_path, capsys):
     files = []
     for i in (1, 2, 3):

@@ -28,7 +28,7 @@ np.save(sys.argv[3], np.concatenate(answers))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_frozen_weights_answer_as_before_at_every_batch_size(tmp_path):
     model = served.tiny()
     version = served.exported()

@@ -52,6 +52,7 @@ def test_without_nvidia_smi_the_driver_is_asked(tmp_path, monkeypatch):
     assert nvidia.devices() == ["NVIDIA device"]
 
 
+@pytest.mark.slow
 def test_devices_lists_every_installed_backend_and_the_remedies(card, capsys):
     assert main(["devices"]) == 0
     printed = capsys.readouterr().out

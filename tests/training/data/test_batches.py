@@ -246,7 +246,8 @@ def test_a_file_that_went_is_named(photographs: list[Path], tmp_path: Path) -> N
 # Records
 
 
-@pytest.mark.parametrize("block", [2048, 6])
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [2048, pytest.param(6, marks=pytest.mark.nightly)])
 def test_records_resume_and_come_once_per_epoch(
     tiny_imagenet: tuple[Path, list[Path]], monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:

@@ -102,6 +102,7 @@ def cifar10(shared_data: Path) -> Dataset:
     return datasets.load("cifar10", str(shared_data / "tensorflow_datasets"), held_out=5000)
 
 
+@pytest.mark.slow
 def test_cifar10(cifar10: Dataset) -> None:
     names = "airplane automobile bird cat deer dog frog horse ship truck"
     assert cifar10.class_names == tuple(names.split())
@@ -117,6 +118,7 @@ def test_cifar10(cifar10: Dataset) -> None:
     np.testing.assert_allclose(mean / 255, (0.4914, 0.4822, 0.4465), atol=5e-5)
 
 
+@pytest.mark.slow
 def test_cifar10_batches_are_its_images(cifar10: Dataset) -> None:
     mean = pixel_mean.pixel_mean(cifar10.train)
     draws = Draws(cifar10.train.examples, 128, "cifar", seed=0)

@@ -20,6 +20,8 @@ from training.data.draws import Draws
 from training.data.shares import Share, Turn
 from training.data.splits import ArraySplit, FileSplit, Split
 
+pytestmark = pytest.mark.slow
+
 WORKERS, SIZE, BATCH = 2, 32, 4
 ZERO = np.zeros((1, 1, 3), np.float32)
 

@@ -109,7 +109,7 @@ def test_the_most_frequent_confusions() -> None:
     assert confusion.most_frequent(np.eye(4, dtype=int), 3) == []
 
 
-@pytest.mark.parametrize("classes", [2, 20, 1000])
+@pytest.mark.parametrize("classes", [2, 20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_every_cell_of_the_picture_can_be_seen(classes: int, tmp_path: Path) -> None:
     matrix = np.eye(classes, dtype=int) * 50
     matrix[0, 1] = 1
@@ -122,6 +122,7 @@ def test_every_cell_of_the_picture_can_be_seen(classes: int, tmp_path: Path) -> 
 # inspect
 
 
+@pytest.mark.slow
 def test_responses_and_gradients_are_drawn_and_written(run: Path, tmp_path: Path) -> None:
     file = str(run / "model.keras")
     model = keras.models.load_model(file, compile=False)
@@ -141,6 +142,7 @@ def test_responses_and_gradients_are_drawn_and_written(run: Path, tmp_path: Path
         np.testing.assert_allclose([float(row[column]) for row in found[: len(names)]], expected)
 
 
+@pytest.mark.slow
 def test_gradcam_and_neighbours_are_drawn_and_written(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

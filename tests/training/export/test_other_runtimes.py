@@ -20,6 +20,8 @@ from training.export.inference_network import inference_network
 from training.models.image_classifier import image_classifier
 from training.models.trained_model import TrainedModel
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = 272_474  # ResNet-20's, 0.27 million in Table 6 of the paper
 
 

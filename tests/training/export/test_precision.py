@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from training.export.saved_model import export
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory):

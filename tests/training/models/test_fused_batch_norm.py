@@ -85,6 +85,7 @@ def test_a_frozen_layer_is_inference():
         np.testing.assert_array_equal(norm.moving_mean.numpy(), 0)
 
 
+@pytest.mark.slow
 def test_names_weights_and_order_stay_in_a_net_in_sections():
     fields = {"stem_filters": 1, "blocks": (70, 1), "filters": (1, 1), "shortcut": "A"}
     plain = network(**fields)

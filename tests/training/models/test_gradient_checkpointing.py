@@ -29,9 +29,13 @@ network = functools.partial(training_steps.network, blocks=(2, 1))
     ("policy", "fields"),
     [
         ("float32", {"shortcut": "A"}),
-        ("float32", {"block": "bottleneck", "shortcut": "C"}),
+        pytest.param("float32", {"block": "bottleneck", "shortcut": "C"}, marks=pytest.mark.slow),
         ("float32", {"shortcut": None}),
-        ("mixed_bfloat16", {"shortcut": "B", "zero_init_residual": True}),
+        pytest.param(
+            "mixed_bfloat16",
+            {"shortcut": "B", "zero_init_residual": True},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["basic-A", "bottleneck-C", "plain", "mixed-B"],
 )
@@ -76,6 +80,7 @@ def test_layers_and_variables_are_the_given_network_s_in_its_order():
     assert recomputed.output_shape == plain.output_shape
 
 
+@pytest.mark.slow
 def test_a_net_in_sections_stays_in_them_and_trains(monkeypatch):
     monkeypatch.setattr(resnet, "DEEPEST_FLAT", 100)
     fields = {"stem_filters": 1, "blocks": (50, 1), "filters": (1, 1), "shortcut": "A"}
@@ -94,6 +99,7 @@ def test_a_net_in_sections_stays_in_them_and_trains(monkeypatch):
     assert sum(moved) == len(model.non_trainable_variables)
 
 
+@pytest.mark.slow
 def test_a_run_has_the_same_history_and_ends_in_the_same_plain_model(tmp_path):
     few = ["iterations=6", "batch_size=32", "learning_rate=0.005"]
     job = Job("resnet8", "digits", recipes.override(recipes.load("digits"), few), seed=3)
@@ -109,7 +115,7 @@ def test_a_run_has_the_same_history_and_ends_in_the_same_plain_model(tmp_path):
         np.testing.assert_allclose(other.numpy(), weight.numpy(), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_with_synchronized_statistics_reach_the_same_weights(tmp_path):
     few = ("--set=iterations=8", "--set=batch_size=16", "--set=learning_rate=0.005")
     finish(start(tmp_path / "one", *few, "--strategy=one"))
@@ -139,7 +145,7 @@ print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - built)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_step_takes_less_memory():
     """Nine blocks, 512 images: 1475 and 690 MB on two CPU cores (AMD EPYC)."""
     peaks = {}

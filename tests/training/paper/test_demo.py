@@ -12,6 +12,7 @@ from training.paper.results import spread
 pytestmark = pytest.mark.usefixtures("digits_are_few")
 
 
+@pytest.mark.slow
 def test_the_demonstration(tmp_path, capsys):
     arguments = ["demo", "--depths", "8", "14", f"--workdir={tmp_path / 'demo'}"]
     tiny = ["--set=iterations=4", "--set=batch_size=32", f"--out={tmp_path / 'savedmodels'}"]

@@ -30,7 +30,7 @@ def test_what_is_no_finished_run_of_cifar10_is_refused(tmp_path, capsys):
     assert "held_out=5000" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_of_one_step_becomes_a_weights_file(shared_data, tmp_path):
     data_dir = str(shared_data / "tensorflow_datasets")
     recipe = recipes.override(recipes.load("cifar10"), ["iterations=1", "batch_size=32"])

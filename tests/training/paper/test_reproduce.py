@@ -18,7 +18,7 @@ from training.paper import report
 from training.paper.results import EVIDENCE, Result
 from training.trainer.train import Job, train
 
-pytestmark = pytest.mark.usefixtures("digits_are_few", "module_eagerly")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("digits_are_few", "module_eagerly")]
 
 TINY = ("--dataset=digits", "--budget=4", "--set=batch_size=32", "--set=learning_rate=0.01")
 RECIPE = recipes.override(
@@ -216,7 +216,7 @@ def test_files_of_other_origin_are_not_written_over(tmp_path):
         report.claim(tmp_path, "table6", {})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_photographs_from_training_to_table_and_ensemble(shared_data, tmp_path):
     """Tables 2 to 5 and Fig. 4 on a few photographs: one step of each net, the real protocols."""
     classes = sorted(path for path in (shared_data / "imagenet_sample").iterdir())[:6]

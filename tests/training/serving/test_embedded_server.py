@@ -25,6 +25,8 @@ from training.serving.server.configuration import Batching
 from training.serving.server.limits import Limits
 from training.serving.server.server import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def embedded(base):
@@ -142,7 +144,11 @@ def test_batching_is_chosen_from_latencies(tmp_path):
 
 @pytest.mark.parametrize(
     ("runtime", "package"),
-    [("onnx", "tf2onnx"), ("openvino", "openvino"), ("litert", "ai_edge_litert")],
+    [
+        ("onnx", "tf2onnx"),
+        pytest.param("openvino", "openvino", marks=pytest.mark.nightly),
+        pytest.param("litert", "ai_edge_litert", marks=pytest.mark.nightly),
+    ],
 )
 def test_another_runtime_computes_the_versions_that_have_its_file(
     runtime, package, tmp_path, caplog

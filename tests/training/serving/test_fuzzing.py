@@ -22,6 +22,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from training.serving.client import Client
 
+pytestmark = pytest.mark.slow
+
 
 def mutated(rng, data):
     """`data` with some bytes changed, cut out, repeated or appended."""
@@ -138,7 +140,7 @@ def test_fuzzed_requests(process):
     check_fuzzed(process, 300)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ten_thousand_fuzzed_requests(process):
     check_fuzzed(process, 10_000)
 

@@ -19,6 +19,8 @@ from training.serving.client import Client
 from training.serving.server.page import FILES, FOLDER
 from training.serving.server.server import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(base):

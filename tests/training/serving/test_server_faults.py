@@ -20,6 +20,8 @@ from training.serving.client import Client, RequestError
 from training.serving.server.configuration import Batching
 from training.serving.server.server import Server
 
+pytestmark = pytest.mark.slow
+
 
 def fresh(base, seed=0):
     served.export_tiny(base, seed=seed)
@@ -137,7 +139,7 @@ def test_stopping_answers_what_has_arrived(tmp_path):
     assert len(answers) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_under_load_and_started_again(tmp_path):
     """Callers with a deadline beyond the restart do not notice it."""
     fresh(tmp_path)

@@ -17,6 +17,8 @@ from training.config import recipes
 from training.config.jobs import Job
 from training.trainer.train import Options, train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = (
     "iterations=10",  # 31 images to train on: seven steps in the first epoch
     "batch_size=4",
@@ -125,7 +127,7 @@ def test_a_run_that_was_killed_on_jax_is_resumed_bit_for_bit(
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_continues_on_pytorch(
     folder: Path, begun: Path, on_tensorflow: dict, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def test_the_network_in_training_keeps_its_loops():
     assert all(stage.rematerialize for stage in visitor.loops(model))
 
 
+@pytest.mark.nightly
 def test_exact_statistics_are_those_of_the_net_written_out():
     plain, scanned = network(scan=False), network(scan=True)
     batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(5)
@@ -85,6 +86,7 @@ def test_xla_is_refused():
         TensorFlowBackend().check(job("scan=true", "jit=true"))
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_the_same_plain_model(tmp_path):
     expected = train(job(), tmp_path / "plain")
     actual = train(job("scan=true", "rematerialize=true"), tmp_path / "scanned")
@@ -102,7 +104,7 @@ class Cut(Exception):  # noqa: N818  # no error
     pass
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_that_was_cut_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
     expected = train(job("scan=true"), tmp_path / "whole")
     original = CheckpointSaver.on_train_batch_end
@@ -121,7 +123,7 @@ def test_a_run_that_was_cut_continues_as_if_it_had_not_been(tmp_path, monkeypatc
         np.testing.assert_allclose(other.numpy(), weight.numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_with_statistics_of_their_own(tmp_path):
     settings = [f"--set={setting}" for setting in (*FEW, "scan=true")]
     command = (tmp_path / "run", "--network=resnet20", "--strategy=mirrored", *settings)

@@ -44,6 +44,7 @@ def runs(tmp_path_factory):
     return base
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 def test_the_same_weights_as_on_one_device(runs, name):
     one, many = last_checkpoint(runs / "one"), last_checkpoint(runs / name)
@@ -56,6 +57,7 @@ def test_the_same_weights_as_on_one_device(runs, name):
             np.testing.assert_allclose(one[key], many[key], rtol=1e-3, atol=1e-3, err_msg=key)
 
 
+@pytest.mark.slow
 def test_the_same_statistics_over_all_images_whoever_reads_them(runs):
     one, many = (
         keras.models.load_model(runs / name / "model.keras", compile=False)
@@ -65,6 +67,7 @@ def test_the_same_statistics_over_all_images_whoever_reads_them(runs):
         np.testing.assert_allclose(weight, other, rtol=1e-3, atol=1e-3, err_msg=weight.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 def test_the_same_history_with_every_validation_image_counted(runs, name):
     one = json.loads(str(last_checkpoint(runs / "one")["state"]))["history"]["rows"]
@@ -77,6 +80,7 @@ def test_the_same_history_with_every_validation_image_counted(runs, name):
         assert row["val_error"] * 65 / 100 == pytest.approx(round(row["val_error"] * 65 / 100))
 
 
+@pytest.mark.slow
 def test_statistics_per_replica_are_finite_and_differ_from_synchronised_ones(runs):
     mirrored, apart = last_checkpoint(runs / "mirrored"), last_checkpoint(runs / "apart")
     weights = [key for key in mirrored if key.startswith("weights/")]
@@ -84,7 +88,7 @@ def test_statistics_per_replica_are_finite_and_differ_from_synchronised_ones(run
     assert any(np.abs(apart[key] - mirrored[key]).max() > 1e-3 for key in weights)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_steps(tmp_path):
     workdir, ports = tmp_path / "run", free_ports(2)
     long = ("--set=iterations=40", "--set=batch_size=16", "--checkpoint-steps=5")
@@ -107,6 +111,7 @@ def test_a_worker_killed_within_an_epoch_comes_back_and_the_run_ends_with_its_st
     assert [row["step"] for row in state["history"]["rows"]] == [31, 40]
 
 
+@pytest.mark.slow
 def test_every_worker_predicts_every_row(tmp_path):
     ports = free_ports(2)
     files = [tmp_path / f"{index}.npz" for index in range(2)]

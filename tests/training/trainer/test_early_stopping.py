@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("digits_are_few")
 RECIPE = {"batch_size": 64, "held_out": 100, "augmentation": "none", "iterations": None}
 
 
+@pytest.mark.slow
 def test_a_paused_run_continues_as_if_it_had_not_been(tmp_path):
     job = Job("resnet8", "digits", Recipe(**RECIPE, epochs=3), width=0.5)
     paused = train(job, tmp_path / "paused", options=Options(pause_after=1, measure_test=False))
@@ -29,6 +30,7 @@ def test_a_paused_run_continues_as_if_it_had_not_been(tmp_path):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)  # sums in another order
 
 
+@pytest.mark.slow
 def test_a_run_without_gain_ends_and_does_not_continue(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     recipe = Recipe(**RECIPE, epochs=40, early_stopping=2, learning_rate=0.0)

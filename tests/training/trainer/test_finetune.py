@@ -19,6 +19,8 @@ from training.trainer import run
 from training.trainer.backends import running
 from training.trainer.train import Options, train
 
+pytestmark = pytest.mark.slow
+
 CHANGES = ("epochs=4", "batch_size=4", "held_out=2", "top_fraction=0.5", "augmentation=none")
 RECIPE = recipes.override(recipes.load("finetune"), CHANGES)
 

@@ -43,6 +43,7 @@ def training(backend: str, few_digits: Path, workdir: Path, *more: str) -> Progr
     return start(backend, "5", "train", *what, where, "--deterministic", *RECIPE, *more)
 
 
+@pytest.mark.slow
 def test_jax_killed_and_resumed_bit_for_bit(few_digits: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -96,7 +97,8 @@ def by_hand(few_digits: Path, weights: list[np.ndarray]) -> tuple[list[float], l
     return [np.mean(losses[:5]), np.mean(losses[5:])], model.get_weights()
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.nightly)])
 def test_the_same_steps_as_on_tensorflow(backend: str, few_digits: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")

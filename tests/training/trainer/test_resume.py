@@ -81,7 +81,7 @@ def killed_until_done(workdir: Path, kills: int, seed: int) -> int:
     return torn
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_many_times_and_while_writing(uninterrupted, tmp_path):
     torn = 0
     for attempt in range(4):
@@ -91,6 +91,7 @@ def test_killed_many_times_and_while_writing(uninterrupted, tmp_path):
     assert torn > 0, "no kill fell into the writing of a checkpoint"
 
 
+@pytest.mark.slow
 def test_the_run_is_the_same_whatever_ended_it_on_the_way(uninterrupted, tmp_path):
     """Asked to stop, stopped twice by Ctrl-C, killed, and its newest checkpoint damaged."""
     for signals, code, said in (

@@ -66,6 +66,7 @@ def test_the_split_is_recorded_and_taken_again(finished, tmp_path):
     assert train(job(root, split=split), workdir).rows[-1]["step"] == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_a_bad_image_stopped_continues_without_it(tmp_path):
     root, workdir = class_folders(tmp_path / "data", "cat", "dog"), tmp_path / "run"
     bad = next(Path(path) for path in (root / "cat").iterdir())
@@ -76,6 +77,7 @@ def test_a_run_that_a_bad_image_stopped_continues_without_it(tmp_path):
     assert train(job(root, skip_bad_images=True), workdir).rows[-1]["step"] == 4
 
 
+@pytest.mark.slow
 def test_a_directory_without_recorded_data_opens(finished, tmp_path):
     root, workdir = finished[0], shutil.copytree(finished[1], tmp_path / "run")
     (workdir / "checkpoints" / "step-000000004.npz").unlink()  # as if cut before

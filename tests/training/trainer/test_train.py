@@ -140,6 +140,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -160,6 +161,7 @@ def test_every_choice_of_a_recipe_trains(tmp_path, changes):
     assert 0 <= outcome.test_error <= 100
 
 
+@pytest.mark.slow
 def test_shortcut_and_seed_are_the_job_s(tmp_path):
     recipe = recipes.override(RECIPE, ["iterations=2"])
     job = dataclasses.replace(JOB, recipe=recipe, shortcut="C")

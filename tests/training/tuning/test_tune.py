@@ -21,7 +21,7 @@ from training.common import environment
 from training.common.files import exclusive_lock
 from training.tuning import records
 
-pytestmark = pytest.mark.usefixtures("digits_are_few")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("digits_are_few")]
 
 NET = ("--network=resnet8", "--fix=n=1", "--fix=width=0.5", "--fix=zero_init_residual=false")
 RECIPE = ("--fix=learning_rate=0.05", "--fix=weight_decay=1e-4", "--fix=schedule=step")
@@ -174,7 +174,7 @@ def test_two_searches_in_one_directory_the_second_refuses(search, capsys):
     assert "Another process" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path, monkeypatch, capsys):
     """A batch of 33 fails, since it cannot be divided by 2: the trials do have two devices."""
     (tmp_path / "sitecustomize.py").write_text(TWO_DEVICES)
@@ -210,7 +210,7 @@ def test_a_chief_and_two_workers_whose_trials_have_two_devices_each(tmp_path, mo
     assert {row["tuner"] for row in rows} == {"worker1", "worker2"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["random", "bayesian", "hyperband"])
 def test_every_tuner_searches(kind, tmp_path):
     many = () if kind == "hyperband" else ("--trials=4",)
@@ -228,7 +228,7 @@ def test_every_tuner_searches(kind, tmp_path):
         assert {record.ended for record in ended if record.completed} >= {"paused", "whole"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_trial_that_diverges_is_a_failed_one(tmp_path, capsys):
     alone = ("--fix=batch_size=32", "--fix=schedule=step", "--fix=weight_decay=0")
     command = ["tune", *NET, *alone, "--tuner=grid", "--fix=shortcut=B", "--iterations=9"]

@@ -145,6 +145,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[np
     return files, expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_the_same_order_and_the_same_crops_on_every_backend(
     backend: str, saved: tuple[list[Path], list[np.ndarray]], tmp_path: Path

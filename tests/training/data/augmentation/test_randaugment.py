@@ -67,6 +67,7 @@ def test_shears_keep_the_middle(picture: Image.Image) -> None:
     )
 
 
+@pytest.mark.slow
 def test_operations_follow_each_other_inside_tf_data(picture: Image.Image) -> None:
     assert len(randaugment.OPERATIONS) == draws.OPERATIONS == 14
     image = tf.cast(np.asarray(picture), tf.float32)

@@ -71,6 +71,7 @@ def train(root, workdir, *more):
     return main([*arguments, f"--workdir={workdir}", *recipe, *more])
 
 
+@pytest.mark.slow
 def test_on_the_command_line(folder, tmp_path, capsys, eagerly):
     root, damaged = folder
     assert recipes.load("imagenet").augmentation == "imagenet"  # what a folder trains with
@@ -80,6 +81,7 @@ def test_on_the_command_line(folder, tmp_path, capsys, eagerly):
     assert json.loads((tmp_path / "two" / "result.json").read_text())["skipped_images"] == 1
 
 
+@pytest.mark.slow
 def test_a_truncated_record_file_ends_the_run_and_says_where(tiny_imagenet, tmp_path, capsys):
     data_dir = shutil.copytree(tiny_imagenet[0], tmp_path / "data")
     for record in data_dir.rglob("*train.tfrecord*"):
