@@ -30,7 +30,7 @@ POINTS = 20  # of a loss curve
 COLOURS = figures.net_colours(["residual", "plain"])
 EXIT_CODES = (
     "exit codes: 0 done; 1 cannot be done, and the message says why; 2 wrong arguments; 3 the loss "
-    "became NaN"
+    "became NaN; 130 interrupted by Ctrl-C"
 )
 
 
@@ -94,6 +94,7 @@ def main(
         "--seed",
         type=numeric.seed,
         nargs="+",
+        action=numeric.Distinct,
         default=[0],
         dest="seeds",
         help="train each net once with each seed",

@@ -13,8 +13,8 @@ import logging
 import os
 import platform
 import sys
-from importlib import metadata
 
+from training.common import machine
 from training.common.errors import exit_code
 from training.common.keras_import import import_keras, import_tensorflow
 
@@ -49,11 +49,14 @@ continue; 130 interrupted by Ctrl-C"""
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults, but for those that mean "not given"."""
+    """Shows the defaults, except those that mean "not given"."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, [], False):
+        default = action.default
+        if default is None or default is False or default == []:
             return action.help
+        if isinstance(default, list):  # as it is typed
+            return f"{action.help} (default: {' '.join(map(str, default))})"
         return super()._get_help_string(action)
 
 
@@ -97,6 +100,7 @@ def command_parser(given: list[str]) -> argparse.ArgumentParser:
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=EXIT_CODES,
             formatter_class=HelpFormatter,
         )
         if name in given[:1]:
@@ -108,10 +112,7 @@ def command_parser(given: list[str]) -> argparse.ArgumentParser:
 
 def version() -> str:
     """The versions that a report of a fault names, of this package and of what it runs on."""
-    found = []
-    for package in ("keras-residual-networks", "keras", "tensorflow", "jax", "torch"):
-        try:
-            found.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
+    packages = ("keras-residual-networks", "keras", "tensorflow", "jax", "torch")
+    versions = {name: machine.package_version(name) for name in packages}
+    found = [f"{name} {version}" for name, version in versions.items() if version]
     return ", ".join((*found, f"Python {platform.python_version()}"))

@@ -54,7 +54,7 @@ def comparisons(options: argparse.Namespace) -> list[Comparison]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return [
         COMPARISONS[precision](batch, _maker(batch, folder))
-        for precision in dict.fromkeys(options.precision)
+        for precision in options.precision
         for batch in CALLS
     ]
 

@@ -9,7 +9,6 @@ import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +139,9 @@ def hardware_line() -> str:
 
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that are compared."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: machine.package_version(name) for name in PACKAGES}
+    installed = {name: version for name, version in found.items() if version}
+    return {"python": platform.python_version(), **installed}
 
 
 def _entry(comparison: Comparison, measured: Measured) -> dict[str, Any]:

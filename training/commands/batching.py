@@ -9,7 +9,7 @@ from training.common import numeric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the served model's name")
+    parser.add_argument("name", metavar="NAME", help="the served model's name")
     shared.add_model_base(parser)
     parser.add_argument(
         "--latency-ms",

@@ -12,7 +12,7 @@ from training.benchmarks import infer, report, train
 from training.benchmarks.report import Comparison
 from training.benchmarks.timing import Measured, interleaved
 from training.common import machine
-from training.common.numeric import positive
+from training.common.numeric import Distinct, positive
 
 # benchmark: module in training.benchmarks, what its --help says of it, and its precisions
 BENCHMARKS = {
@@ -36,11 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             name,
             help=summary,
             description=f"Measure {summary}, beside peers that are installed.",
+            epilog=parser.epilog,
             formatter_class=parser.formatter_class,
         )
         _common(one, precisions)
         modules[name].add_arguments(one)
-    every = names.add_parser("all", help="all of these", formatter_class=parser.formatter_class)
+    every = names.add_parser(
+        "all",
+        help="all of these",
+        description="Measure everything that `benchmark` can, beside peers that are installed.",
+        epilog=parser.epilog,
+        formatter_class=parser.formatter_class,
+    )
     _common(every, tuple(infer.COMPARISONS))
     for module in modules.values():
         module.add_arguments(every)
@@ -60,7 +67,9 @@ def _common(parser: argparse.ArgumentParser, precisions: tuple[str, ...]) -> Non
             nargs="+",
             choices=precisions,
             default=[name for name in precisions if name not in slow],
-            help="compare these number types (bfloat16 is no default where the processor lacks it)",
+            action=Distinct,
+            help="compare these number types; by default without bfloat16 where the processor "
+            "lacks it",
         )
 
 
@@ -69,8 +78,10 @@ def _module(name: str) -> types.ModuleType:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.json is not None and options.json.exists():
-        raise ValueError(f"{options.json} exists already: give --json another name.")
+    if options.json is not None:
+        if options.json.exists():
+            raise ValueError(f"{options.json} exists already: give --json another name.")
+        options.json.parent.mkdir(parents=True, exist_ok=True)
     results = _measure(comparisons(options), options.repeats)
     if options.json is not None:
         report.write(options.json, results)

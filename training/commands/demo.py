@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depths",
         type=int,
         nargs="+",
+        action=numeric.Distinct,
         default=[20, 56],
         help="the numbers of layers of the networks, 6n+2 each",
     )
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         type=numeric.seed,
         nargs="+",
+        action=numeric.Distinct,
         default=[0],
         help="train each network once with each seed",
     )

@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from importlib import metadata, util
+from importlib import util
 from typing import Any
 
-from training.common import nvidia
+from training.common import machine, nvidia
 from training.common.keras_import import BACKENDS
 
 SECONDS = 180  # until a backend's import is given up
@@ -77,7 +77,7 @@ def installed_backends() -> dict[str, Any]:
     return {
         "nvidia": nvidia.devices(),
         "backends": {
-            name: {"version": metadata.version(name), **_result(process)}
+            name: {"version": machine.package_version(name) or "?", **_result(process)}
             for name, process in started.items()
         },
     }

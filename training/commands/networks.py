@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from training.common.errors import arguments
+from training.common.files import write_csv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,10 @@ def run(options: argparse.Namespace) -> None:
     from training.common import tables
     from training.paper import costs
 
+    if options.csv is not None:
+        if options.csv.exists():
+            raise FileExistsError(f"{options.csv} exists already: give --csv another name.")
+        options.csv.parent.mkdir(parents=True, exist_ok=True)
     with arguments():
         chosen = [
             architectures.get(name) for name in options.networks or architectures.ARCHITECTURES
@@ -47,6 +51,5 @@ def run(options: argparse.Namespace) -> None:
     )
     for note in costs.NOTES[: 1 if options.no_vgg else 2]:
         print(note)
-    if options.csv:
-        with options.csv.open("x", newline="") as file:  # never over another file
-            csv.writer(file).writerows([costs.COLUMNS, *rows])
+    if options.csv is not None:
+        write_csv(options.csv, [costs.COLUMNS, *rows])

@@ -41,12 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depths",
         type=int,
         nargs="+",
+        action=numeric.Distinct,
         help="the networks' numbers of layers (default: the paper's; for digits 20 and 56)",
     )
     parser.add_argument(
         "--seeds",
         type=numeric.seed,
         nargs="+",
+        action=numeric.Distinct,
         help="train each network once with each seed (default: one seed; for ResNet-110 five, like "
         "the paper)",
     )

@@ -112,10 +112,6 @@ def _add_weights(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace) -> None:
     with arguments():
         job = _job(options)
-        if job.weights is not None:
-            from training.models import preprocessing
-
-            preprocessing.convention_of(job.weights, job.architecture, job.preprocessing)
     workdir = options.workdir or Path("runs", f"{job.network}-{job.dataset}-{job.seed}")
 
     from training.trainer import backends  # after the arguments are known to be good

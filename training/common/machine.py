@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux; other systems are asked by `platform`
@@ -48,6 +50,21 @@ def instructions() -> list[str]:
     """Returns those of `INSTRUCTIONS` that the processor has, as far as Linux says."""
     flags = _cpuinfo().get("flags", "").split()
     return [name for name in INSTRUCTIONS if name in flags]
+
+
+def package_version(name: str) -> str | None:
+    """Returns the version of an installed package; `tensorflow` may be that of tensorflow-cpu.
+
+    Args:
+        name: The package's name, or that of the module that it installs.
+    """
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        if importlib.util.find_spec(name) is None:
+            return None
+        names = metadata.packages_distributions().get(name)
+        return metadata.version(names[0]) if names else None
 
 
 def _cpuinfo() -> Mapping[str, str]:

@@ -1,10 +1,11 @@
-"""The types of command-line options that are numbers; standard library only."""
+"""The types of command-line options that are numbers, and of lists; standard library only."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -18,6 +19,19 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+class Distinct(argparse.Action):
+    """The action of an option that takes several values: one given twice counts once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, list(dict.fromkeys(values or ())))
 
 
 positive = whole(1)

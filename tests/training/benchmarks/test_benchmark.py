@@ -190,7 +190,7 @@ def test_goals_and_contenders_of_every_benchmark_agree():
 @pytest.mark.slow
 def test_the_command_ends_in_its_goals_and_overwrites_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", "numpy")  # the contenders', which then start sooner
-    file = tmp_path / "f.json"
+    file = tmp_path / "measured" / "f.json"
     words = ["benchmark", "import", "--repeats=1", f"--json={file}"]
     monkeypatch.setattr(sys, "argv", ["training", *words])
     parser = argparse.ArgumentParser(description="")

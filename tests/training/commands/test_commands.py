@@ -28,14 +28,38 @@ def test_every_option_of_every_command_is_explained(command, capsys):
     assert exited.value.code == 0
     printed = capsys.readouterr().out
     assert "None)" not in printed
+    assert "exit codes" in printed
     options = printed.split("options:")[1]
     for line in options.splitlines():
         if line.startswith("  -") and len(line.split()) < 2:
             pytest.fail(f"{command}: no help for {line}")
 
 
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("tune", ["the seed of the tuner (default: 0)"]),
+        ("demo", ["6n+2 each (default: 20 56)", "with each seed (default: 0)"]),
+    ],
+)
+def test_defaults_are_shown_as_they_are_typed(command, defaults, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for default in defaults:
+        assert default in printed
+
+
+def test_a_seed_given_twice_counts_once(capsys, tmp_path):
+    """Else one run would be two of mean ± 0.00, and a depth given twice would have two seeds."""
+    twice = ["--depths", "8", "8", "--seeds", "3", "3", "--dry-run", f"--workdir={tmp_path}"]
+    assert main(["reproduce", "fig1", "--dataset=digits", *twice]) == 0
+    assert "1 runs: 0 finished" in (printed := capsys.readouterr().out)
+    assert "fig1, fig1" not in printed
+
+
 def test_the_table_of_networks(capsys, tmp_path):
-    path = tmp_path / "networks.csv"
+    path = tmp_path / "tables" / "networks.csv"
     assert (
         main(["networks", "resnet18", "plain20", "resnet26", "--no-vgg", "--csv", str(path)]) == 0
     )
@@ -45,7 +69,14 @@ def test_the_table_of_networks(capsys, tmp_path):
     assert rows["plain20"]["parameters"] == "269722"
     assert rows["resnet26"]["depth"] == "26"
     assert "11,689,512" in capsys.readouterr().out
-    assert main(["networks", "resnet18", "--no-vgg", "--csv", str(path)]) == 1  # never over a file
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_the_nets_are_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.paper.costs.row", lambda row: pytest.fail("built"))
+    (tmp_path / "there.csv").write_text("mine")
+    assert main(["networks", "resnet18", f"--csv={tmp_path / 'there.csv'}"]) == 1
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert main(["networks", "resnet18", f"--csv={tmp_path / 'there.csv' / 'x.csv'}"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,3 +30,16 @@ def test_another_system_has_a_processor_too(tmp_path, monkeypatch):
     assert machine.processor()
     assert machine.instructions() == []
     assert machine.cpus() >= 1
+
+
+def test_a_module_of_another_package_has_that_package_s_version(tmp_path, monkeypatch):
+    """As `import tensorflow` has, where tensorflow-cpu is installed."""
+    (tmp_path / "some_backend").mkdir()
+    (tmp_path / "some_backend" / "__init__.py").write_text("")
+    facts = tmp_path / "some_backend_cpu-2.5.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: some-backend-cpu\nVersion: 2.5\n")
+    (facts / "top_level.txt").write_text("some_backend\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert machine.package_version("some_backend") == "2.5"
+    assert machine.package_version("no_such_backend") is None
