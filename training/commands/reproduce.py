@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _possible(request: Request, asked: Sequence[Experiment]) -> tuple[list[Experiment], list[str]]:
-    """The experiments with nets and data of the request, and why there are no others.
+    """The experiments with nets and data of the request, and what is left out, with the reasons.
 
     Raises:
         UsageError: If there are none.
@@ -148,6 +148,13 @@ def _possible(request: Request, asked: Sequence[Experiment]) -> tuple[list[Exper
             left_out.append(f"{experiment.name}: {error}")
     if not possible:
         raise UsageError(" ".join(left_out))
+    depths = {net.depth for experiment in possible for net in request.nets(experiment)}
+    names = ", ".join(experiment.name for experiment in possible)
+    left_out += [
+        f"depth {depth}: no network of {names} has it"
+        for depth in request.depths or ()
+        if depth not in depths
+    ]
     return possible, left_out
 
 

@@ -63,7 +63,8 @@ def measure(net: Net, runs: Sequence[Run], score: Callable[[Run], Score]) -> Mea
     good, scores, missing = [], [], []
     for run in runs:
         if run.state != "finished":
-            reason = run.failure or run.recorded_failure or "not trained"
+            begun = f"not finished, at step {run.step:,}" if run.state == "begun" else "not trained"
+            reason = run.failure or run.recorded_failure or begun
             missing.append(f"{net.label}, seed {run.job.seed}: {reason}")
             continue
         try:

@@ -32,14 +32,16 @@ class Run:
 
     job: Job
     directory: Path
-    failure: str = ""  # why the run has no result, if this process saw it fail
+    failure: str = ""  # why this process cannot have its result
 
     @property
     def state(self) -> str:
         """One of `STATES`."""
+        if self.failure:
+            return "failed"
         if (self.directory / "result.json").is_file():
             return "finished"
-        if self.failure or self.recorded_failure:
+        if self.recorded_failure:
             return "failed"
         return "begun" if (self.directory / "job.json").is_file() else "missing"
 
@@ -168,6 +170,8 @@ def find(directories: Iterable[Path]) -> list[Run]:
 def plan(wanted: Sequence[Job], workdir: Path, adopted: Sequence[Path] = ()) -> list[Run]:
     """Returns a run for every job: the one that got furthest, else one in a new directory.
 
+    A run whose new directory holds another job's files has failed.
+
     Args:
         wanted: Jobs, which may repeat, since tables and figures share runs.
         workdir: Where runs are looked for, and where new ones go.
@@ -184,5 +188,12 @@ def plan(wanted: Sequence[Job], workdir: Path, adopted: Sequence[Path] = ()) -> 
     for job in dict.fromkeys(normal(job) for job in wanted):
         same = [run for run in present if run.job == job]
         same.sort(key=lambda run: (STATES.index(run.state), -run.step))
-        runs.append(same[0] if same else Run(job, workdir / directory_name(job)))
+        runs.append(same[0] if same else _new(job, workdir))
     return runs
+
+
+def _new(job: Job, workdir: Path) -> Run:
+    directory = workdir / directory_name(job)
+    taken = any((directory / name).exists() for name in ("job.json", "result.json"))
+    failure = f"{directory} holds another job's run: move it, or give another --workdir"
+    return Run(job, directory, failure if taken else "")

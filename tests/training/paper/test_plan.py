@@ -16,7 +16,7 @@ from training.cli import main
 from training.commands import train as train_command
 from training.config import recipes
 from training.config.recipes import RECIPES, Recipe
-from training.paper import experiments, published_numbers, runs
+from training.paper import experiments, measurements, published_numbers, runs
 from training.paper.experiments import EXPERIMENTS, Net
 from training.paper.recipe_descriptions import describe, with_budget
 from training.trainer import learning_rate
@@ -207,6 +207,8 @@ def test_the_run_that_got_furthest_is_taken(tmp_path):
         (path / "checkpoints" / f"step-{step:09}.npz").write_text("")
     (run,) = runs.plan([job, job], tmp_path)
     assert (run.directory, run.state, run.step) == (further, "begun", 6)
+    measured = measurements.measure(Net("resnet8"), [run], measurements.recorded_score)
+    assert measured.missing == ("ResNet-8, seed 0: not finished, at step 6",)
     (further / "failure.json").write_text('{"reason": "exit code 3: NaN"}')
     assert runs.plan([job], tmp_path)[0].directory == tmp_path / "a"
 
@@ -216,6 +218,23 @@ def test_the_network_s_own_shortcut_is_the_same_job(tmp_path):
     directory(tmp_path / "run", job, result="{}")
     (run,) = runs.plan([replace(job, shortcut=None)], tmp_path)
     assert run.state == "finished"
+
+
+@pytest.mark.parametrize("job_file", ["", "another job's"])
+def test_a_directory_of_another_job_gives_no_number(job_file, tmp_path, capsys):
+    """Such as after a named recipe has changed: the directory's name is the same."""
+    wanted = Job("resnet20", "digits", RECIPES["digits"])
+    other = replace(wanted, recipe=replace(RECIPES["digits"], learning_rate=0.5))
+    there = directory(tmp_path / "w" / runs.directory_name(wanted), other, result='{"x": 1}')
+    if not job_file:
+        (there / "job.json").unlink()
+    (run,) = runs.plan([wanted], tmp_path / "w")
+    assert (run.directory, run.state) == (there, "failed")
+    arguments = ["reproduce", "fig1", "--dataset=digits", "--depths=20", "--no-train"]
+    where = [f"--workdir={tmp_path / 'w'}", f"--out={tmp_path / 'out'}"]
+    (tmp_path / "w" / "resnet20-digits-0").rename(tmp_path / "w" / "plain20-digits-0")
+    assert main([*arguments, *where]) == 1
+    assert "plain20-digits-0 holds another job's run" in capsys.readouterr().out
 
 
 def test_what_is_no_run_is_passed_by(tmp_path):
@@ -236,6 +255,14 @@ def test_a_dry_run_trains_nothing_and_counts_the_steps(tmp_path, capsys):
     assert "4 runs: 1 finished, 0 failed, 0 begun, 3 missing; 300 steps left" in printed
     assert not (tmp_path / "out").exists()
     assert [path.name for path in (tmp_path / "w").iterdir()] == ["r"]
+
+
+def test_a_depth_that_no_net_has_is_said_to_be_left_out(tmp_path, capsys):
+    arguments = ["reproduce", "fig1", "--depths", "20", "32", "--dry-run"]
+    assert main([*arguments, f"--workdir={tmp_path / 'w'}"]) == 0
+    printed = capsys.readouterr().out
+    assert "left out: depth 32: no network of fig1 has it" in printed
+    assert "depth 20" not in printed
 
 
 @pytest.mark.parametrize(
