@@ -149,7 +149,8 @@ def _narrowed(field: Field, values: tuple[Any, ...]) -> Choice:
             raise ValueError(f"{field.name} takes {kind.__name__}; given {value!r}.")
         if kind in (str, bool) and value not in allowed:
             raise ValueError(f"{field.name} is one of {field}; given {value!r}.")
-    return Choice(field.name, tuple(kind(value) for value in values), field.meaning)
+    distinct = tuple(dict.fromkeys(kind(value) for value in values))
+    return Choice(field.name, distinct, field.meaning)
 
 
 def network(base: str, values: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,18 +134,19 @@ def run(options: argparse.Namespace) -> None:
     trials = options.trials
     if trials is None and options.tuner in ("random", "bayesian"):
         trials = 20
-    plan = search.Plan(
-        job=job,
-        space=fields,
-        tuner=options.tuner,
-        trials=trials,
-        factor=options.factor,
-        seed=options.seed,
-        keep=options.keep,
-        strategy=options.strategy,
-        checkpoint_steps=options.checkpoint_steps,
-        deterministic=options.deterministic,
-    )
+    with arguments():
+        plan = search.Plan(
+            job=job,
+            space=fields,
+            tuner=options.tuner,
+            trials=trials,
+            factor=options.factor,
+            seed=options.seed,
+            keep=options.keep,
+            strategy=options.strategy,
+            checkpoint_steps=options.checkpoint_steps,
+            deterministic=options.deterministic,
+        )
     title = f"{options.network} on {options.dataset}"
     with SearchProgress(title, trials, records.read_all(directory)) as progress:
         if search.is_chief():
@@ -190,12 +192,12 @@ def _report(ended: Sequence[Record], directory: Path, options: argparse.Namespac
             print(f"trial {record.trial} failed: {record.ended}")
     model = records.run_of(directory, records.best_first(ended)[0].run) / "model.keras"
     print(f"everything: {directory}/ (search.png, {report.TRIALS}, {report.COMPARISON})")
-    print(f"train the best again: python -m training train --recipe {best}")
-    where = f" --data-dir {options.data_dir}" if options.data_dir else ""
-    print(
-        "its test error, which no trial has seen: python -m training evaluate "
-        f"--model {model} --dataset {options.dataset}{where}"
-    )
+    again = ["python", "-m", "training", "train", "--recipe", str(best)]
+    print(f"train the best again: {shlex.join(again)}")
+    test = ["python", "-m", "training", "evaluate", "--model", str(model)]
+    test += ["--dataset", options.dataset]
+    test += ["--data-dir", options.data_dir] if options.data_dir else []
+    print(f"its test error, which no trial has seen: {shlex.join(test)}")
 
 
 def _recipe(options: argparse.Namespace) -> recipes.Recipe:

@@ -38,7 +38,7 @@ class Record:
 
     @property
     def rank(self) -> tuple[bool, float, str]:
-        """Sorts the best first, and paused runs, whose rate was still high, behind whole ones."""
+        """Sorts the best first, and paused runs, whose rate was still high, after whole ones."""
         return self.ended == "paused", self.validation_error, self.trial
 
 

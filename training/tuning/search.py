@@ -22,6 +22,7 @@ from training.tuning.oracles import Durable
 from training.tuning.records import Record
 from training.tuning.tuner import Conditions, TrialTuner, Watcher
 
+VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 HELD_OUT = 10  # one of so many training images: 5,000 of CIFAR-10's, as the paper has it
 
 
@@ -94,10 +95,12 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
         All trials that have ended.
 
     Raises:
-        ValueError: If the plan cannot be, or the directory holds another search.
+        ValueError: If the directory holds another search, or some of keras-tuner's variables are
+            missing.
         OSError: If the data are missing, or another process works there.
         training.common.errors.PreemptedError: If the system wants the machine back.
     """
+    _check_environment()
     directory.mkdir(parents=True, exist_ok=True)
     name = os.environ.get("KERASTUNER_TUNER_ID", "tuner0")
     with exclusive_lock(directory / f".{name}.lock"):
@@ -126,6 +129,20 @@ def search(plan: Plan, directory: Path, watcher: Watcher) -> list[Record]:
             warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)  # of failed trials
             tuner.search()
         return records.read_all(directory)
+
+
+def _check_environment() -> None:
+    """Checks that all of keras-tuner's variables are set, or none.
+
+    Without an address, each worker would take itself for the only one, in a shared directory.
+    """
+    missing = [name for name in VARIABLES if name not in os.environ]
+    if 0 < len(missing) < len(VARIABLES):
+        raise ValueError(
+            f"A search on several machines needs {', '.join(VARIABLES)} in the environment of each "
+            f"process (docs/tuning.md), a search on one machine none of them; "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set."
+        )
 
 
 def is_worker() -> bool:

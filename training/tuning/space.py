@@ -60,6 +60,8 @@ def _interval(field: Field, text: str) -> Range:
             f"values: list them, {field.name}={','.join(map(str, field.values))}."
         )
     try:
+        if scale not in ([], ["log"]):
+            raise ValueError(f"{':'.join(scale)} is no scale.")
         return Range(field.name, float(low), float(high), scale == ["log"], field.meaning)
     except ValueError as error:
         raise ValueError(
@@ -71,7 +73,7 @@ def job_of(base: Job, values: Mapping[str, Any]) -> Job:
     """Returns the job of a trial: `base` with the values in their places.
 
     Raises:
-        ValueError: If the values make no network or no recipe.
+        ValueError: If the values make no network or no recipe, or the job contradicts itself.
     """
     options = search_space.options(values)
     of_recipe = {key: value for key, value in values.items() if key in _RECIPE}
@@ -84,7 +86,7 @@ def job_of(base: Job, values: Mapping[str, Any]) -> Job:
         seed=values.get("seed", base.seed),
         recipe=replace(base.recipe, **of_recipe),
     )
-    _ = job.architecture  # raises a ValueError if there is no such network
+    job.check()
     return job
 
 

@@ -81,7 +81,7 @@ def _end_with_the_search() -> None:
 
 
 def _train(order_file: Path) -> None:
-    import_keras()  # sooner than by itself
+    import_keras()  # in less time than a plain import
     from training.trainer import backends
     from training.trainer.train import Options, train
 

@@ -124,6 +124,9 @@ def test_wrong_values_exit_with_2_and_say_why(arguments, words, capsys, tmp_path
         (["inspect", "gradcam", "--model=x.keras", "--images=2.5"], ["--images", "given 2.5"]),
         (["tune", "--fix=shortcut"], ["shortcut=B"]),
         (["tune", "--set=learning_rat=1"], ["'learning_rate'"]),
+        (["tune", "--tuner=hyperband", "--trials=5"], ["follows from its epochs"]),
+        (["tune", "--dataset=folder"], ["--data-dir"]),
+        (["tune", "--recipe=finetune"], ["another --recipe"]),
         (["demo", "--set=learning_rat=1"], ["'learning_rate'"]),
     ],
 )

@@ -18,7 +18,7 @@ from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
 from training.trainer.callbacks.early_stopping import EarlyStopping
-from training.tuning import comparison, oracles, records, space, trial_process
+from training.tuning import comparison, oracles, records, search, space, trial_process
 from training.tuning.records import Record
 
 SPACE = search_space.fields("resnet20")
@@ -63,11 +63,31 @@ def test_fix_and_range():
         ([], ["learning_rate=0.1:0.01"], "low < high"),
         ([], ["learning_rate=0:0.1:log"], "above 0"),
         ([], ["learning_rate=a:b"], "LOW:HIGH"),
+        ([], ["learning_rate=0.1:0.3:lin"], "lin is no scale"),
     ],
 )
 def test_what_cannot_be_searched_is_said(fixes, ranges, words):
     with pytest.raises(ValueError, match=words):
         space.narrowed(SPACE, fixes, ranges)
+
+
+def test_a_value_given_twice_is_tried_once():
+    found = space.narrowed(SPACE, [], ["seed=0,1,0", "learning_rate=0.1,1e-1"])
+    assert space.as_text(found)["seed"] == "0, 1"
+    assert space.as_text(found)["learning_rate"] == "0.1"
+
+
+@pytest.mark.parametrize("given", search.VARIABLES)
+def test_a_worker_without_all_of_its_variables_does_not_start(given, tmp_path, monkeypatch):
+    """It would wait for a chief that nobody started, or be a second chief in one directory."""
+    for name in search.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(given, "1")
+    with pytest.raises(ValueError, match=r"not set\.$") as refused:
+        search.search(search.Plan(JOB, SPACE, "random", trials=1), tmp_path / "search", None)
+    said = str(refused.value).split("none of them; ")[1]
+    assert [name in said for name in search.VARIABLES] == [n != given for n in search.VARIABLES]
+    assert not (tmp_path / "search").exists()
 
 
 def test_a_trial_is_the_base_job_with_its_values_in_place():
