@@ -38,6 +38,19 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Returns the values of a JSON file.
+
+    Raises:
+        ValueError: If it is damaged; the message names the file.
+        OSError: If it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # bytes that are not UTF-8, too
+        raise ValueError(f"{path} is damaged: it is not JSON ({error}).") from error
+
+
 def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     """Writes the rows, the first of which is the heading, atomically."""
     text = io.StringIO()

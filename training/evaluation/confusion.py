@@ -72,6 +72,8 @@ def draw(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> None:
         axes.set(xticks=[], yticks=[])
     for label in axes.get_xticklabels():
         label.set(horizontalalignment="right", rotation_mode="anchor")
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # names may have dollar signs
     bar = figure.colorbar(display.im_, ax=axes, shrink=0.6)
     bar.set_label("share of the true class's images")
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
@@ -85,4 +87,4 @@ def _list(axes: Axes, confusion: np.ndarray, class_names: Sequence[str]) -> None
     ]
     axes.set_axis_off()
     axes.set_title("images  true class → taken for", fontsize=9, loc="left")
-    axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=8, va="top")
+    axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=8, va="top", parse_math=False)

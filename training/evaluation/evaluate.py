@@ -212,8 +212,9 @@ def _scores(model: keras.Model, views: tuple[np.ndarray, ...]) -> np.ndarray:
         sums = scores.sum(axis=-1)
         if not (np.abs(sums - 1) < SUM_TOLERANCE).all() or scores.min() < 0:  # NaN too
             raise ValueError(
-                f"{model.name} gives no probabilities: the first image's sum to {sums.flat[0]:.4g}."
-                " Take a net that ends in a softmax."
+                f"{model.name} gives no probabilities: its outputs lie between {scores.min():.3g} "
+                f"and {scores.max():.3g}, and sum to {sums.min():.3g} to {sums.max():.3g} for an "
+                "image, not to 1. Take a net that ends in a softmax."
             )
         scales.append(scores.reshape(images, -1, scores.shape[-1]).mean(axis=1))
     mean: np.ndarray = np.mean(scales, axis=0)

@@ -164,4 +164,4 @@ def draw_image(axes: Axes, image: np.ndarray, title: str | None = None) -> None:
     axes.imshow(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
     axes.set_axis_off()
     if title is not None:
-        axes.set_title(title, fontsize=7)
+        axes.set_title(title, fontsize=7, parse_math=False)  # names may have dollar signs

@@ -15,7 +15,7 @@ import tensorflow as tf
 from training.data.decoding import cropping, image_decoding
 from training.data.decoding.reading_errors import one_line
 from training.data.decoding.resizing import Resizing
-from training.models.trained_model import TrainedModel
+from training.models.trained_model import TrainedModel, read_labels
 
 READERS = 8  # threads that read and decode files; both leave Python's lock
 
@@ -79,7 +79,7 @@ def _classified(
         try:
             ready[file] = future.result()
         except (ValueError, OSError) as error:
-            reasons[file] = error.strerror if isinstance(error, OSError) else str(error)
+            reasons[file] = getattr(error, "strerror", None) or str(error)
     answers = classifier.classify(list(ready.values())) if ready else []
     found = dict(zip(ready, answers, strict=True))
     rows = []
@@ -88,7 +88,7 @@ def _classified(
         if isinstance(classes, ValueError):
             rows.append(Prediction(str(file), error=str(classes)))
         else:
-            rows.append(Prediction(str(file), classes, reasons.get(file) or ""))
+            rows.append(Prediction(str(file), classes, reasons.get(file, "")))
     return rows
 
 
@@ -159,18 +159,19 @@ class VersionClassifier:
         top: Classes that are named for each image.
 
     Raises:
-        ValueError: If it is a SavedModel without that signature.
+        ValueError: If it is damaged, or `export` did not write it.
         OSError: If it cannot be read.
     """
 
     def __init__(self, version: Path, top: int) -> None:
-        self._model = tf.saved_model.load(str(version))  # holds the variables
-        if "serve_bytes" not in self._model.signatures:
-            raise ValueError(f"{version} has no signature serve_bytes: `export` did not write it.")
+        self._model = loaded_version(version)  # holds the variables
         self._serve = self._model.signatures["serve_bytes"]
-        labels = version / "assets" / "labels.txt"
-        self._labels = labels.read_text(encoding="utf-8-sig").splitlines()
+        file = version / "assets" / "labels.txt"
+        self._labels = read_labels(file)
         self._top = top
+        classes = self._serve.structured_outputs["probabilities"].shape[-1]
+        if len(self._labels) != classes:
+            raise ValueError(f"{file} names {len(self._labels)} classes; the model has {classes}.")
 
     def prepare(self, encoded: bytes) -> bytes:
         return encoded
@@ -185,7 +186,30 @@ class VersionClassifier:
         return [best(row, self._labels, self._top) for row in found]
 
 
+def loaded_version(version: Path) -> Any:
+    """Loads the SavedModel that `export` wrote into a version's directory.
+
+    Raises:
+        ValueError: If it is damaged, or `export` did not write it.
+    """
+    try:
+        model = tf.saved_model.load(str(version))
+    except Exception as error:  # each kind of damage raises an error of its own
+        raise ValueError(
+            f"{version} is no SavedModel, or a damaged one: export the model again ({error})."
+        ) from error
+    if "serve_bytes" not in model.signatures:
+        raise ValueError(f"{version} has no signature serve_bytes: `export` did not write it.")
+    return model
+
+
 def best(probabilities: np.ndarray, labels: Sequence[str], top: int) -> Classes:
-    """The `top` most probable classes of one image, (K,); of equal ones the first."""
+    """The `top` most probable classes of one image, (K,); of equal ones the first.
+
+    Raises:
+        ValueError: If a probability is NaN.
+    """
+    if np.isnan(probabilities).any():
+        raise ValueError("The model gives NaN for probabilities: has it weights of NaN?")
     order = np.argsort(-probabilities, kind="stable")[:top]
     return tuple((labels[i], float(probabilities[i])) for i in order)

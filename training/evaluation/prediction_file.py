@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.common.files import write_json
+from training.common.files import read_json, write_json
 from training.evaluation.prediction import Prediction
 
 
@@ -72,7 +71,7 @@ class PredictionFile:
     def _check(self, asked: Mapping[str, Any]) -> None:
         if not self._facts.is_file():
             raise FileExistsError(f"{self.path} exists, and `predict` did not write it.")
-        there = json.loads(self._facts.read_text())
+        there = read_json(self._facts)
         changed = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
         if changed:
             said = (

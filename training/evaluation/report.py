@@ -13,18 +13,20 @@ from training.data.splits import Dataset
 from training.evaluation import answers, confusion
 from training.evaluation.evaluate import Evaluation
 
-SUMMARY = "evaluation.json"
+SUMMARY, WORST = "evaluation.json", "worst.png"
+ALWAYS = (SUMMARY, "answers.csv", "classes.csv", "confusion.csv", "confusion.png")
 
 
 def claim(out: Path) -> None:
     """Makes the directory of an evaluation.
 
     Raises:
-        OSError: If it cannot be made, or holds an evaluation already.
+        OSError: If it cannot be made, or holds a file that would be overwritten.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if (out / SUMMARY).exists():
-        raise FileExistsError(f"{out} holds an evaluation already: give another --out.")
+    there = [name for name in (*ALWAYS, WORST) if (out / name).exists()]
+    if there:
+        raise FileExistsError(f"{out} has {', '.join(there)} already: give another --out.")
 
 
 def write(
@@ -54,9 +56,7 @@ def write(
     )
     confusion.draw(evaluation.confusion, names, out / "confusion.png")
     answers.write(evaluation.answers, dataset.test, names, out / "answers.csv")
-    written = [SUMMARY, "answers.csv", "classes.csv", "confusion.csv", "confusion.png"]
-    if answers.draw_worst(evaluation.answers, dataset.test, names, size, out / "worst.png"):
-        written.append("worst.png")
+    drawn = answers.draw_worst(evaluation.answers, dataset.test, names, size, out / WORST)
     summary = {
         "protocol": evaluation.protocol,
         "examples": evaluation.examples,
@@ -66,4 +66,4 @@ def write(
         "date": machine.now(),
     }
     write_json(out / SUMMARY, {**summary, **facts})
-    return written
+    return [*ALWAYS, *([WORST] if drawn else [])]

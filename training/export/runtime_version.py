@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.common.files import read_json
 from training.data.decoding.resizing import Resizing
 from training.evaluation.prediction import PixelClassifier
 from training.export import other_runtimes
 from training.export.other_runtimes import FORMATS, Predict
+from training.models.trained_model import read_labels
 
 
 def file(version: Path, name: str) -> Path:
@@ -54,8 +55,8 @@ def load(version: Path, name: str) -> RuntimeVersion:
     """
     other_runtimes.require([name])
     network = file(version, name)
-    facts = json.loads((version / "assets" / "model.json").read_text(encoding="utf-8"))
-    labels = (version / "assets" / "labels.txt").read_text(encoding="utf-8-sig").splitlines()
+    facts = read_json(version / "assets" / "model.json")
+    labels = read_labels(version / "assets" / "labels.txt")
     return RuntimeVersion(
         other_runtimes.load(name, network),
         Resizing(**facts["resizing"]),

@@ -52,7 +52,7 @@ def with_classes(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     Labels "0", "1", ... are those of a net without class names; they count the data set's classes.
 
     Raises:
-        ValueError: If the labels lack a class of the data set.
+        ValueError: If the labels lack a class of the data set, or name it twice.
     """
     labels = tuple(labels)
     numbers = tuple(str(i) for i in range(len(dataset.class_names)))
@@ -61,6 +61,12 @@ def with_classes(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     lacking = [name for name in dataset.class_names if name not in labels]
     if lacking:
         raise _other_classes(dataset, labels, lacking)
+    twice = [name for name in dataset.class_names if labels.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"Two of the net's classes are called {twice[0]!r}, so that images of {dataset.name} "
+            "cannot be assigned to one of them: give the classes different names (--labels)."
+        )
     place = np.array([labels.index(name) for name in dataset.class_names], np.int32)
 
     def renumbered(split: Split) -> ArraySplit | FileSplit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ import keras
 import keras_resnet
 from keras_resnet import architectures, weights
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
-from training.common.files import sha256
+from training.common.files import read_json, sha256
 from training.config.catalogue import PHOTOGRAPHS
 from training.data.decoding import cropping
 from training.data.decoding.resizing import Resizing
@@ -162,8 +161,16 @@ def protocol_resizing(protocol: weights.CropProtocol) -> Resizing:
 
 
 def read_labels(path: Path) -> list[str]:
-    """The class names in a file, one per line."""
-    return path.read_text(encoding="utf-8-sig").splitlines()
+    """The class names in a file, one per line; empty lines at its end count for nothing.
+
+    Raises:
+        ValueError: If the file is not UTF-8.
+        OSError: If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8 ({error}): save it in that encoding.") from error
 
 
 def _class_ids(classes: int) -> list[str]:
@@ -176,4 +183,4 @@ def _class_ids(classes: int) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}

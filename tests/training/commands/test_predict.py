@@ -212,3 +212,15 @@ def test_what_predict_refuses(arguments, code, words, tmp_path, capsys, monkeypa
 
 def test_equal_probabilities_keep_the_classes_order():
     assert best(np.array([0.2, 0.3, 0.3, 0.2]), "abcd", 3) == (("b", 0.3), ("c", 0.3), ("a", 0.2))
+
+
+def test_weights_of_nan_are_no_prediction():
+    with pytest.raises(ValueError, match="NaN"):
+        best(np.array([np.nan, 0.3]), "ab", 2)
+
+
+def test_a_damaged_version_is_one_line(tmp_path, capsys):
+    (tmp_path / "x.png").write_bytes(served.image())
+    (tmp_path / "saved_model.pb").touch()
+    assert main(["predict", str(tmp_path), str(tmp_path / "x.png")]) == 1
+    assert f"{tmp_path} is no SavedModel, or a damaged one" in capsys.readouterr().err

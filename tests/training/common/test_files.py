@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from training.common.files import atomic_write, exclusive_lock, sha256, write_csv, write_json
+from training.common.files import (
+    atomic_write,
+    exclusive_lock,
+    read_json,
+    sha256,
+    write_csv,
+    write_json,
+)
 
 
 def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
@@ -30,6 +37,13 @@ def test_text_files_are_as_other_programs_read_them(tmp_path):
     assert (tmp_path / "a.csv").read_text() == 'net,"error, %"\nResNet-20,8.5\n'
     write_json(tmp_path / "a.json", {"error": 8.5})
     assert (tmp_path / "a.json").read_text() == '{\n  "error": 8.5\n}\n'
+
+
+@pytest.mark.parametrize("content", [b"", b'{"error": 8', b'{"name": "\xff"}'])
+def test_a_damaged_json_file_is_named(content, tmp_path):
+    (tmp_path / "result.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"result\.json is damaged"):
+        read_json(tmp_path / "result.json")
 
 
 def test_the_digest_is_fips_180_s(tmp_path):

@@ -101,6 +101,8 @@ def test_a_folder_of_some_of_the_nets_classes_is_renumbered(
     assert np.isnan(found.class_errors[[0, -1]]).all()
     with pytest.raises(ValueError, match=names[3]):
         model_files.with_classes(datasets.load("folder", str(tmp_path)), [*names[:3], *names[4:]])
+    with pytest.raises(ValueError, match="Two of the net's classes are called"):
+        model_files.with_classes(datasets.load("folder", str(tmp_path)), [*names, names[0]])
 
 
 def test_the_most_frequent_confusions() -> None:
@@ -113,7 +115,7 @@ def test_the_most_frequent_confusions() -> None:
 def test_every_cell_of_the_picture_can_be_seen(classes: int, tmp_path: Path) -> None:
     matrix = np.eye(classes, dtype=int) * 50
     matrix[0, 1] = 1
-    confusion.draw(matrix, [f"class {i}" for i in range(classes)], tmp_path / "c.png")
+    confusion.draw(matrix, [f"class {i}, US$ $x_$" for i in range(classes)], tmp_path / "c.png")
     with Image.open(tmp_path / "c.png") as picture:
         assert min(picture.size) >= classes
         assert (tmp_path / "c.png").stat().st_size < 500_000

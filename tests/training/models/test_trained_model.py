@@ -96,3 +96,12 @@ def test_layers_of_unknown_classes_and_damaged_files(tmp_path):
         trained_model.from_file(tmp_path / "broken.keras")
     with pytest.raises(FileNotFoundError, match="There is no model file"):
         trained_model.from_file(tmp_path / "absent.keras")
+
+
+def test_labels_as_editors_save_them(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffcafé\r\ntea\r\n\r\n".encode())
+    assert trained_model.read_labels(file) == ["café", "tea"]
+    file.write_bytes("café".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"labels\.txt is not in UTF-8"):
+        trained_model.read_labels(file)
