@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.common.files import write_json, write_text
+from training.common.files import read_json, write_json, write_text
 
 Labels = dict[str, list[int]]  # a label's versions, the present one first
 
@@ -24,6 +25,19 @@ IN_CONTAINER = "/models"  # where the official image and savedmodels/compose.yam
 KEPT = 10  # versions that a label remembers
 
 
+def check_name(kind: str, name: str) -> None:
+    """Refuses a name of a model or a label that could not stand in a URL.
+
+    Raises:
+        ValueError: If `name` is such a name; the message says what is allowed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            f"The name of a {kind} is letters, digits, '_', '-' and '.', and begins with a letter "
+            f"or digit; given {name!r}."
+        )
+
+
 def versions(home: Path) -> list[int]:
     """Returns the numbers of a model's complete versions on disk, ascending."""
     if not home.is_dir():
@@ -31,24 +45,45 @@ def versions(home: Path) -> list[int]:
     return sorted(
         int(path.name)
         for path in home.iterdir()
-        if path.name.isdecimal() and (path / "saved_model.pb").is_file()
+        if path.name.isdecimal()
+        and path.name == str(int(path.name))
+        and (path / "saved_model.pb").is_file()
     )
 
 
 def labels(base: Path) -> dict[str, Labels]:
-    """Returns each model's labels, without models and versions that are no longer on disk."""
-    state = base / STATE
-    written = json.loads(state.read_text()) if state.is_file() else {}
-    names = sorted(path.parent.parent.name for path in base.glob("*/[0-9]*/saved_model.pb"))
+    """Returns each model's labels, without models and versions that are no longer on disk.
+
+    Raises:
+        ValueError: If `labels.json` is damaged, or was not written by this module.
+    """
+    written = _written(base / STATE)
     found = {}
-    for name in dict.fromkeys(names):
-        present = versions(base / name)
+    for home in sorted(base.glob("*")):
+        present = versions(home)
         kept = {
             label: [version for version in history if version in present]
-            for label, history in written.get(name, {}).items()
+            for label, history in written.get(home.name, {}).items()
         }
-        found[name] = {label: history for label, history in kept.items() if history}
+        if present:
+            found[home.name] = {label: history for label, history in kept.items() if history}
     return found
+
+
+def _written(state: Path) -> dict[str, Labels]:
+    """Returns what `labels.json` says, {model: {label: versions}}."""
+    if not state.is_file():
+        return {}
+    models = read_json(state)
+    if not isinstance(models, dict) or not all(
+        isinstance(own, dict) and all(isinstance(history, list) for history in own.values())
+        for own in models.values()
+    ):
+        raise ValueError(
+            f"{state} holds something else than the labels of exported models, and would be "
+            "overwritten: rename it, or give another folder for exported models."
+        )
+    return models
 
 
 def refresh(base: Path) -> None:
@@ -69,8 +104,9 @@ def promote(base: Path, name: str, version: int | None = None, label: str = STAB
     """Gives a label to a version, by default the canary's; returns the version.
 
     Raises:
-        ValueError: If there is no such model or version.
+        ValueError: If there is no such model or version, or no label can be called so.
     """
+    check_name("label", label)
     with _changing(base) as state:
         own = _of(state, base, name)
         if version is None:
@@ -141,8 +177,8 @@ def config(state: dict[str, Labels], root: str) -> str:
         loaded = sorted({*current.values(), *own.get(STABLE, [])[:2]})
         lines += [
             "  config {",
-            f"    name: {json.dumps(name)}",
-            f"    base_path: {json.dumps(f'{root}/{name}')}",
+            f"    name: {_quoted(name)}",
+            f"    base_path: {_quoted(f'{root}/{name}')}",
             '    model_platform: "tensorflow"',
             "    model_version_policy {",
             "      specific {",
@@ -151,6 +187,11 @@ def config(state: dict[str, Labels], root: str) -> str:
             "    }",
         ]
         for label, version in current.items():
-            lines.append(f"    version_labels {{ key: {json.dumps(label)} value: {version} }}")
+            lines.append(f"    version_labels {{ key: {_quoted(label)} value: {version} }}")
         lines.append("  }")
     return "\n".join([*lines, "}", ""])
+
+
+def _quoted(text: str) -> str:
+    """A string of protobuf's text form, which lacks JSON's escapes beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=False)

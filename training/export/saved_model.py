@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -42,7 +41,6 @@ MAX_PIXELS = 2**25  # of an encoded image: 33 megapixels, 100 MB decoded
 # probabilities of 2,000 CIFAR-10 test images differ by up to 0.045, half of them by less than 2e-5.
 PARITY = {"float32": 1e-3, "bfloat16": 0.1}
 COMPARED = 16  # images
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Extras = Callable[[keras.Model, Sequence[bytes], Path], Mapping[str, Any]]
 
@@ -77,14 +75,12 @@ def export(
         The version's directory.
 
     Raises:
-        ValueError: If the name is not allowed, the model gives no probabilities, or the written
-            model's answers are not the Keras model's.
+        ValueError: If the name is not allowed, the model gives no probabilities, the written
+            model's answers are not the Keras model's, or the base has a `labels.json` of another
+            kind.
     """
-    if not NAME.fullmatch(name):
-        raise ValueError(
-            f"A model's name is letters, digits, '_', '-' and '.', and begins with a letter or "
-            f"digit; given {name!r}."
-        )
+    model_base.check_name("model", name)
+    model_base.labels(base)  # refused now, if at all, rather than after the version is published
     size, channels = trained.resizing.crop, trained.model.input_shape[-1]
     encoded = sample_images.encoded(images, COMPARED, size, channels)
     logger.info("1/4 Rebuilding %s for inference", trained.model.name)

@@ -50,3 +50,42 @@ def test_the_configuration_is_tf_servings(tmp_path):
     assert list(b.model_version_policy.specific.versions) == [1, 3]
     local = (tmp_path / "models.local.config").read_text()
     assert f'base_path: "{tmp_path.resolve()}/a"' in local
+
+
+@pytest.mark.parametrize(
+    "content", ['["cat", "dog"]', '{"0": "cat"}', '{"net": {"0": "cat"}}', '{"net']
+)
+def test_a_file_of_the_users_is_never_overwritten(content, tmp_path):
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(ValueError, match=r"labels\.json"):
+        fake_version(tmp_path, "net", 1)
+    assert (tmp_path / "labels.json").read_text() == content
+    assert not (tmp_path / "models.config").exists()
+
+
+def test_folders_that_are_no_versions_are_left_out(tmp_path):
+    for folder in ("backup/1-old", "notes/2026", "net/007", "net/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        if folder != "notes/2026":
+            (tmp_path / folder / "saved_model.pb").touch()
+    fake_version(tmp_path, "net", 8)
+    assert model_base.labels(tmp_path) == {"net": {"stable": [8]}}
+
+
+@pytest.mark.parametrize("label", ["", "a/b", "ü", "-x"])
+def test_a_label_that_no_url_can_name_is_refused(label, tmp_path):
+    fake_version(tmp_path, "net", 1)
+    with pytest.raises(ValueError, match="The name of a label is"):
+        model_base.promote(tmp_path, "net", 1, label)
+    assert model_base.labels(tmp_path) == {"net": {"stable": [1]}}
+
+
+def test_a_folder_of_any_name_can_be_the_base(tmp_path):
+    configuration = pytest.importorskip(
+        "training.serving.server.configuration", reason="needs the extra serving"
+    )
+    base = tmp_path / 'Jürgen 😀 "x" \\'
+    fake_version(base, "net", 1)
+    found = configuration.models(base / model_base.LOCAL_CONFIG)
+    assert found["net"].home == base / "net"
+    assert found["net"].wanted() == [1]
