@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from training.common import machine
 from training.common.files import write_text
 from training.data.folder import sample_images
+from training.evaluation.prediction import loaded_version
 
 SIZES = (1, 2, 4, 8, 16, 32)
 ROUNDS = 7
@@ -19,8 +20,12 @@ WORTHWHILE = 1.05  # images per second, by which a larger batch must be better
 
 
 def measure(version: Path) -> dict[int, float]:
-    """Returns the median seconds of `serve_bytes` by batch size, measured in turns."""
-    loaded = tf.saved_model.load(version)
+    """Returns the median seconds of `serve_bytes` by batch size, measured in turns.
+
+    Raises:
+        ValueError: If the version is damaged, or `export` did not write it.
+    """
+    loaded = loaded_version(version)
     function = loaded.signatures["serve_bytes"]
     channels = (
         loaded.signatures["serving_default"].structured_input_signature[1]["pixels"].shape[-1]
@@ -58,7 +63,7 @@ def write(file: Path, measured: Mapping[int, float], longest: float) -> None:
 # Written by `python -m training batching` from the medians, by batch size: {figures}.
 max_batch_size {{ value: {size} }}
 batch_timeout_micros {{ value: {round(1e6 * wait)} }}
-num_batch_threads {{ value: {os.cpu_count()} }}
+num_batch_threads {{ value: {machine.cpus()} }}
 max_enqueued_batches {{ value: 16 }}
 """
     write_text(file, text)

@@ -11,6 +11,8 @@ for package in ("tensorflow_serving", "grpc"):
     pytest.importorskip(package, reason=f"the extra `serving` is not installed: no {package}")
 
 from training.serving.client import Client, RequestError
+from training.serving.server import rest_json
+from training.serving.server.errors import ServingError
 
 
 def png_of(width, height):
@@ -106,3 +108,10 @@ def test_malformed_json(server, body):
     status, answer = server.rest("POST", "/v1/models/net:predict", body)
     assert status == 400
     assert answer["error"]
+
+
+@pytest.mark.parametrize("number", ["1e39", "1e999", "-1e999"])
+def test_numbers_beyond_float32(number):
+    request = rest_json.parse(b'{"instances": [%s]}' % number.encode())
+    with pytest.raises(ServingError, match="too large"):
+        rest_json.inputs(request, {"pixels": (np.dtype("f4"), [-1])})

@@ -68,11 +68,20 @@ class Batching:
 
 
 def batching(file: Path) -> Batching:
-    """A batching parameters file: lines such as `max_batch_size { value: 16 }`."""
-    found = re.findall(r"(\w+)\s*\{\s*value:\s*(\d+)\s*\}", file.read_text(encoding="utf-8-sig"))
+    """Reads a batching parameters file: lines such as `max_batch_size { value: 16 }`.
+
+    Raises:
+        ValueError: If it has none of the fields of `Batching`, or one that is too small.
+        OSError: If it cannot be read.
+    """
+    text = re.sub("#.*", "", file.read_text(encoding="utf-8-sig"))
+    found = re.findall(r"(\w+)\s*:?\s*\{\s*value:\s*(\d+)\s*\}", text)
     values = {key: int(value) for key, value in found if key in Batching.__annotations__}
     if not values:
         raise ValueError(
             f"{file} has no batching parameters such as 'max_batch_size {{ value: 16 }}'."
         )
+    for name, value in values.items():
+        if value == 0 and name != "batch_timeout_micros":
+            raise ValueError(f"{file}: {name} is at least 1; given 0.")
     return Batching(**values)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from training.common.files import read_json
 from training.export import warmup_requests
 from training.serving.server import configuration
 from training.serving.server.errors import ServingError
@@ -75,7 +74,7 @@ def load(name: str, number: int, path: Path, runtime: str | None) -> Version:
         loaded,
         MappingProxyType(functions),
         MappingProxyType(definitions),
-        json.loads(facts.read_text()).get("resizing") if facts.is_file() else None,
+        read_json(facts).get("resizing") if facts.is_file() else None,
     )
     for record in tf.data.TFRecordDataset(
         [str(file) for file in [path / warmup_requests.FILE] if file.is_file()]
@@ -107,7 +106,8 @@ class Models:
         self._runtime = runtime
         self._models: dict[str, configuration.Model] = {}
         self._versions: dict[tuple[str, int], Version] = {}  # replaced, never changed
-        self._failures: dict[tuple[str, int], tuple[int, str]] = {}  # (folder's time, why)
+        self._tried: dict[tuple[str, int], int] = {}  # when its files last changed
+        self._failures: dict[tuple[str, int], str] = {}  # why, of those that could not be loaded
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -132,7 +132,8 @@ class Models:
     def refresh(self) -> None:
         """Loads the versions that are to be served, then drops those that no longer are.
 
-        A label moves once its new version is in memory, so that no request finds none.
+        A version whose files have changed is loaded again. A label moves once its new version is
+        in memory, so that no request finds none.
         """
         models = configuration.models(self._config)
         wanted = {
@@ -141,21 +142,20 @@ class Models:
             for number in model.wanted()
         }
         for key, path in wanted.items():
-            if key in self._versions or self._stopping.is_set():
+            changed = _changed(path)
+            if self._stopping.is_set() or self._tried.get(key) == changed:
                 continue
-            changed = path.stat().st_mtime_ns
-            if self._failures.get(key, (None, ""))[0] == changed:
-                continue
+            self._tried[key] = changed
             try:
                 version = load(*key, path, self._runtime)
-            except (OSError, ValueError, KeyError, DecodeError, tf.errors.OpError) as error:
-                self._failures[key] = (changed, str(error))
-                logger.error("%s version %d cannot be loaded: %s", *key, error)
+            except Exception as error:  # whatever a version's files hold, the others are served
+                self._failures[key] = str(error) or type(error).__name__
+                logger.error("%s version %d cannot be loaded: %s", *key, self._failures[key])
                 continue
             self._failures.pop(key, None)
             self._versions = self._versions | {key: version}
             logger.info("%s version %d is served", *key)
-        self._models = models
+        self._models = {name: self._with_labels_in_memory(models[name]) for name in models}
         # If none of a model's wanted versions could be loaded, it keeps those in memory.
         working = {name for name, number in wanted if (name, number) in self._versions}
         dropped = [
@@ -168,8 +168,21 @@ class Models:
             gc.collect()
             for key in dropped:
                 logger.info("%s version %d is no longer served", *key)
+        for gone in [key for key in self._tried if key not in wanted]:
+            del self._tried[gone]
+            self._failures.pop(gone, None)
         for name in models:
             self._metrics.loaded.labels(name).set(sum(key[0] == name for key in self._versions))
+
+    def _with_labels_in_memory(self, model: configuration.Model) -> configuration.Model:
+        """The model, each of its labels with the version that had it if the new one is missing."""
+        before = self._models.get(model.name, model).labels
+        kept = {
+            label: before.get(label, number)
+            for label, number in model.labels.items()
+            if (model.name, number) not in self._versions
+        }
+        return replace(model, labels={**model.labels, **kept})
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Version:
         """Returns a version by number or label; without either, the newest in memory.
@@ -217,14 +230,22 @@ class Models:
         loaded = [(number, "AVAILABLE", "") for other, number in self._versions if other == name]
         failed = [
             (number, "END", why)
-            for (other, number), (_, why) in self._failures.items()
-            if other == name
+            for (other, number), why in self._failures.items()
+            if other == name and (name, number) not in self._versions
         ]
         return sorted(loaded + failed, reverse=True)
 
     def ready(self) -> bool:
         """Whether every model of the configuration has a version in memory."""
         return all(any(key[0] == name for key in self._versions) for name in self._models)
+
+
+def _changed(version: Path) -> int:
+    """When a version's newest file was written, in nanoseconds; 0 if it is being removed."""
+    try:
+        return max(path.stat().st_mtime_ns for path in (version, *version.rglob("*")))
+    except FileNotFoundError:
+        return 0
 
 
 def _not_found(what: str) -> ServingError:

@@ -94,7 +94,11 @@ def _array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
             bounds = np.iinfo(dtype)
             if array.min() < bounds.min or array.max() > bounds.max:
                 raise ValueError(f"values from {array.min()} to {array.max()}")
-        return array.astype(dtype)
+        with np.errstate(over="ignore"):  # refused below
+            array = array.astype(dtype)
+        if not np.isfinite(array).all():  # 1e999 is JSON; an answer of NaN would be none
+            raise ValueError("a value is too large")
+        return array
     except (ValueError, OverflowError, TypeError) as error:
         raise invalid(
             f"{name} takes {dtype} in lists of equal length: {str(error)[:200]}"
