@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from training.commands import options as shared
 from training.commands.export import FORMATS
 from training.common import numeric
-from training.common.errors import UsageError
+from training.common.errors import UsageError, arguments
 
 if TYPE_CHECKING:
     from training.evaluation.prediction import Classifier, Prediction
@@ -195,13 +195,14 @@ def _served(options: argparse.Namespace) -> tuple[Classifier, Mapping[str, Any]]
     """The classifier that a server has, and which it is."""
     from training.serving.client import Client, ServerClassifier
 
-    client = Client(
-        options.server,
-        options.model,
-        version=options.version,
-        label=options.label,
-        seconds=options.seconds,
-    )
+    with arguments():
+        client = Client(
+            options.server,
+            options.model,
+            version=options.version,
+            label=options.label,
+            seconds=options.seconds,
+        )
     client.connect()
     names: Iterable[str] = ("server", "model", "version", "label")
     return ServerClassifier(client, options.top), {name: getattr(options, name) for name in names}

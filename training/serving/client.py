@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import random
 import socket
@@ -73,7 +74,7 @@ class Client:
         seconds: The time that a request may take, with all its attempts.
 
     Raises:
-        ValueError: If `server` is no such address.
+        ValueError: If `server` is no such address, or both a version and a label are given.
     """
 
     def __init__(
@@ -86,7 +87,8 @@ class Client:
         seconds: float = 30.0,
     ) -> None:
         address = urllib.parse.urlsplit(server)
-        if address.scheme not in ("grpc", "http") or not address.netloc or address.path.strip("/"):
+        self._host, self._port = address.hostname or "", _port(address)
+        if not self._host or not self._port or address.path.strip("/"):
             raise ValueError(f"A server is grpc://host:port or http://host:port; given {server!r}.")
         if version is not None and label is not None:
             raise ValueError("Give a version or a label, not both.")
@@ -111,14 +113,12 @@ class Client:
         Raises:
             RequestError: If nothing answers there within `seconds`.
         """
-        address = urllib.parse.urlsplit(self._url)
-        port = address.port or 80
         try:
-            socket.create_connection((address.hostname or "", port), seconds).close()
+            socket.create_connection((self._host, self._port), seconds).close()
         except OSError as error:
             raise RequestError(
                 "UNAVAILABLE",
-                f"no server answers at {address.hostname}:{port} ({error}). Start one: "
+                f"no server answers at {self._host}:{self._port} ({error}). Start one: "
                 "python -m training serve",
             ) from None
 
@@ -176,7 +176,10 @@ class Client:
         try:
             response = self._stub.Predict(request, timeout=seconds)
         except grpc.RpcError as error:
-            raise RequestError(error.code().name, error.details() or "") from None
+            code, message = error.code().name, error.details() or ""
+            # A gRPC server in Python that is full gives the code of a request that is too large.
+            full = "Concurrent RPC limit" in message
+            raise RequestError("UNAVAILABLE" if full else code, message) from None
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
     def _predict_rest(self, inputs: Outputs, signature: str, seconds: float) -> Outputs:
@@ -200,8 +203,14 @@ class Client:
             raise RequestError(HTTP_CODES.get(error.code, "UNKNOWN"), _message(error)) from None
         except TimeoutError:
             raise RequestError("DEADLINE_EXCEEDED", "no answer in time") from None
-        except (OSError, ValueError) as error:  # no connection, or cut in the middle
+        except (OSError, http.client.IncompleteRead) as error:  # no connection, or cut off
             raise RequestError("UNAVAILABLE", str(error)) from None
+        except (http.client.HTTPException, ValueError, KeyError, TypeError):
+            raise RequestError(
+                "UNKNOWN",
+                f"{self._url} does not answer as TF Serving's REST interface does. Is it the port "
+                "of gRPC? Then give grpc://host:port.",
+            ) from None
         if not isinstance(outputs, dict):  # TF Serving leaves out the name of an only output
             only = {"features": "embedding"}.get(signature, "probabilities")
             outputs = {only: outputs}
@@ -235,10 +244,20 @@ class ServerClassifier:
         try:
             (found,) = self._client.classify([encoded])
         except RequestError as error:
-            if error.code != "INVALID_ARGUMENT":
+            # The second code: the image is larger than a request may be.
+            if error.code not in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"):
                 raise
             return ValueError(error.message)
         return tuple((one.label, one.probability) for one in found[: self._top])
+
+
+def _port(address: urllib.parse.SplitResult) -> int | None:
+    """The port of a server's address; None if it has none, or is of another scheme."""
+    try:
+        default = {"grpc": None, "http": 80}[address.scheme]
+        return address.port or default
+    except (KeyError, ValueError):  # ValueError: no number, or above 65535
+        return None
 
 
 def _retried(attempt: Callable[[float], T], seconds: float) -> T:

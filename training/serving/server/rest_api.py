@@ -109,10 +109,13 @@ class Api:
         body = bytearray()
 
         async def receive() -> None:
-            async for part in request.stream():
-                body.extend(part)
-                if len(body) > limit:
-                    raise self._limits.exceeded(f"more than {limit} bytes")
+            length = 0
+            async for part in request.stream():  # to its end: else the caller cannot read a refusal
+                length += len(part)
+                if length <= limit:
+                    body.extend(part)
+            if length > limit:
+                raise self._limits.exceeded(f"{length} bytes; at most {limit} go in one request")
 
         try:
             await asyncio.wait_for(receive(), BODY_SECONDS)

@@ -39,6 +39,9 @@ class Server:
         poll_seconds: The time between two checks of the configuration file and the disk.
         runtime: What computes the versions that have a file for it, one of `export --formats`;
             None: TensorFlow.
+
+    Raises:
+        OSError: If it cannot listen on the address or a port.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class Server:
         self.metrics = Metrics()
         self.models = Models(config, self.metrics, runtime)
         self._host, self._poll_seconds = f"[{host}]" if ":" in host else host, poll_seconds
-        self._runner = Direct() if batching is None else Batcher(batching, self.metrics)
+        self._socket = _listening(host, rest_port)
+        self.rest_port = self._socket.getsockname()[1]
 
         self._grpc = grpc.server(
             concurrent.futures.ThreadPoolExecutor(limits.concurrent, "grpc"),
@@ -67,14 +71,19 @@ class Server:
                 ("grpc.so_reuseport", 0),  # a port in use is an error
             ],
         )
+        try:
+            self.grpc_port = self._grpc.add_insecure_port(f"{self._host}:{grpc_port}")
+        except RuntimeError as error:  # gRPC writes the reason to the standard error
+            self._socket.close()
+            raise OSError(
+                f"gRPC cannot listen on {host}, port {grpc_port}. If another program uses the "
+                "port, give another --grpc-port."
+            ) from error
+
+        self._runner = Direct() if batching is None else Batcher(batching, self.metrics)
         services = Services(self.models, self._runner, limits, self.metrics)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services, self._grpc)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, self._grpc)
-        try:
-            self.grpc_port = self._grpc.add_insecure_port(f"{host}:{grpc_port}")
-        except RuntimeError as error:
-            raise OSError(f"gRPC cannot listen on {host}:{grpc_port}: {error}") from error
-
         api = Api(self.models, self._runner, limits, self.metrics)
 
         @contextlib.asynccontextmanager
@@ -83,8 +92,6 @@ class Server:
             yield
 
         api.app.router.lifespan_context = lifespan
-        self._socket = _listening(host, rest_port)
-        self.rest_port = self._socket.getsockname()[1]
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 api.app,
@@ -149,5 +156,8 @@ def _listening(host: str, port: int) -> socket.socket:
         listening.listen(512)
     except OSError as error:
         listening.close()
-        raise OSError(f"REST cannot listen on {host}:{port}: {error}") from error
+        raise OSError(
+            f"REST cannot listen on {host}, port {port}: {error.strerror or error}. If another "
+            "program uses the port, give another --rest-port."
+        ) from error
     return listening
