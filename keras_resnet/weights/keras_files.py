@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.weights import bfloat16
 from keras_resnet.weights.errors import UnsuitableFileError
 from keras_resnet.weights.names import LAYERS
 
@@ -28,6 +29,7 @@ LARGEST_CONFIGURATION = 50_000_000  # bytes
 CONFIGURATION = "model_config"  # an attribute of older .h5 files
 LAYER_NAMES = "layer_names"  # an attribute of older .h5 files, too
 TRAINING_STATE = ("optimizer", "optimizer_weights")
+BFLOAT16 = np.dtype("V2")  # as which Keras saves it, since HDF5 has no such type
 HEAP = b"GCOL\x01"  # signature and version of an HDF5 global heap collection
 SMALLEST_HEAP = 4096  # bytes
 # The order in which a layer's variables are written, by their number.
@@ -126,6 +128,8 @@ def _read_hdf5(content: bytes) -> dict[str, np.ndarray]:
                     raise ValueError(f"{key!r}, shape {dataset.shape}, is larger than the file")
                 if dataset.dtype.kind in "fiub":
                     arrays[key] = np.asarray(dataset)
+                elif dataset.dtype == BFLOAT16:
+                    arrays[key] = bfloat16.from_bits(np.asarray(dataset).view("<u2"))
                 elif LAYERS.fullmatch(layer):
                     raise UnsuitableFileError(
                         f"the array {key!r} is of type {dataset.dtype}, which is not read"
@@ -217,7 +221,8 @@ def _variables(layer: str | None, count: int) -> tuple[str, ...]:
         return VARIABLES[count]
     if layer is not None and LAYERS.fullmatch(layer):
         raise UnsuitableFileError(
-            f"its layer {layer!r} has {count} arrays; that of a ResNet has 1, 2 or 4"
+            f"its layer {layer!r} has {count} arrays; that of a ResNet has 1, 2 or 4. A quantized "
+            "layer has others: give the net before it was quantized"
         )
     return tuple(map(str, range(count)))
 

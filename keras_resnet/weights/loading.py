@@ -45,7 +45,7 @@ def find(
     include_top: bool = True,
     classes: int | None = None,
 ) -> PublishedWeights | str | None:
-    """The published weights, the file's path, or the `None` that `weights=` names for a network.
+    """What `weights=` names for a network: published weights, a file by its path, or `None`.
 
     Args:
         weights: `None`, the name of published weights, or a path, which may begin with `~`.
@@ -59,9 +59,9 @@ def find(
     """
     if weights is None:
         return None
-    weights = os.fspath(weights)
-    if weights not in {published.name for published in PUBLISHED_WEIGHTS}:
-        return _file(os.path.expanduser(weights), architecture)
+    if weights not in [published.name for published in PUBLISHED_WEIGHTS]:
+        choices = f"None (random weights), a published name ({_choices(architecture)}) or "
+        return _file(weights, f"weights takes {choices}")
 
     found = next((one for one in of_network(architecture.name) if one.name == weights), None)
     if found is None or not _same_arrays(architecture, ARCHITECTURES[found.network]):
@@ -77,11 +77,14 @@ def find(
     return found
 
 
-def _file(path: str, architecture: Architecture) -> str:
-    if _ending(path) is None:
+def _file(given: object, takes: str) -> str:
+    """The path of a file of a known kind; `takes` says what else the argument takes."""
+    path = ""
+    if isinstance(given, str | bytes | os.PathLike):
+        path = os.path.expanduser(os.fsdecode(given))
+    if not path.endswith(tuple(READERS)):
         raise ValueError(
-            f"weights is None (random weights), a published name ({_choices(architecture)}) or "
-            f"the path of a file ending in {', '.join(READERS)}; given {path!r}."
+            f"{takes}the path of a file ending in {', '.join(READERS)}; given {given!r}."
         )
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no weights file {path!r}.")
@@ -99,9 +102,9 @@ def fitting_version(
     """The version of a network that its weights need; `None` if the weights fit every version.
 
     Files of `porting.save_safetensors`, `.keras` files and `.h5` files of whole models record the
-    version. Other files in PyTorch's layout are taken to stride in the 3x3, as torchvision and
-    timm do, unless `version` says otherwise. Other Keras files do not record it; the version is
-    then the architecture's.
+    version. Where neither the file nor the caller says it, files in PyTorch's layout are taken for
+    `"v1.5"`, torchvision's and timm's, and Keras files for `"v1"`, keras.applications'; the log
+    says so.
 
     Args:
         source: What `find` returned.
@@ -119,9 +122,9 @@ def fitting_version(
         called = f"weights={source.name!r}"
     else:
         needed, called = _recorded_version(source), f"The weights {source}"
-        if needed is asked is None and source.endswith(TORCH_ENDINGS):
-            LOGGER.info("%s: built as version 'v1.5', as torchvision's and timm's are.", source)
-            return "v1.5"
+        if needed is asked is None:
+            needed = "v1.5" if source.endswith(TORCH_ENDINGS) else "v1"
+            LOGGER.info("%s does not record its version; the net is built as %r.", source, needed)
     if None not in (needed, asked) and needed != asked:
         raise ValueError(
             f"{called} need version={needed!r} of {architecture.name}; given {asked!r}. "
@@ -143,7 +146,7 @@ def _recorded_version(path: str) -> str | None:
 
 def load(
     model: keras.Model,
-    source: PublishedWeights | str,
+    source: PublishedWeights | str | os.PathLike[str],
     architecture: Architecture,
     include_top: bool = True,
 ) -> None:
@@ -157,16 +160,18 @@ def load(
         path = fetch(source, include_top)
         arrays = read(path, published_for=architecture)
     else:
-        path = source
+        path = os.fsdecode(source)
         arrays = read(path)
     transfer.assign(model, arrays, path)
 
 
-def read(path: str, published_for: Architecture | None = None) -> dict[str, np.ndarray]:
+def read(
+    path: str | os.PathLike[str], published_for: Architecture | None = None
+) -> dict[str, np.ndarray]:
     """A weights file's arrays by this package's names, such as `{"conv1_bn/gamma": (64,)}`.
 
     Args:
-        path: The file.
+        path: The file; it may begin with `~`.
         published_for: The network of a published file, whose layers keras.applications takes by
             their order. Default: the file's names alone say which array is which.
 
@@ -174,14 +179,11 @@ def read(path: str, published_for: Architecture | None = None) -> dict[str, np.n
         ValueError: If the file is damaged, or holds something else.
         OSError: If it cannot be read.
     """
-    ending = _ending(path)
-    if ending is None:
-        raise ValueError(f"A weights file ends in {', '.join(READERS)}; given {path!r}.")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no weights file {path!r}.")
+    path = _file(path, "path takes ")
     with _naming(path):
-        arrays = READERS[ending](path)
-        if ending in TORCH_ENDINGS:
+        reader = next(reader for ending, reader in READERS.items() if path.endswith(ending))
+        arrays = reader(path)
+        if path.endswith(TORCH_ENDINGS):
             return porting.from_torch(arrays)
         if published_for is not None:
             return porting.from_keras_applications(arrays, published_for.blocks)
@@ -190,21 +192,17 @@ def read(path: str, published_for: Architecture | None = None) -> dict[str, np.n
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Names the file in every error, and tells damaged files from sound ones."""
+    """Names the file in every error, and says whether it is damaged or merely unsuitable."""
     try:
         yield
     except (ImportError, FileNotFoundError, PermissionError):
         raise
     except UnsuitableFileError as error:
         raise ValueError(f"{path} cannot be loaded: {error}.") from error
-    # A damaged file may make the parsers (HDF5, zip, safetensors, pickle's opcodes) fail in any
-    # way; whatever it was, it is the file.
+    # A damaged file may make the parsers (HDF5, zip, safetensors, pickle's opcodes) raise anything,
+    # so every other exception is taken for damage.
     except Exception as error:
         raise ValueError(f"{path} is damaged or no weights file: {error}") from error
-
-
-def _ending(path: str) -> str | None:
-    return next((ending for ending in READERS if path.endswith(ending)), None)
 
 
 def _same_arrays(architecture: Architecture, other: Architecture) -> bool:

@@ -13,8 +13,8 @@ from keras_resnet.weights.errors import UnsuitableFileError
 TOP = "predictions"
 LAYERS = re.compile(rf"(?:conv1|conv\d+_block\d+_\d+)_(?:conv|bn)|{TOP}")
 SCANNED = re.compile(r"conv\d+_(?:blocks|units)\d+to\d+")
-# Layers of networks that share most of a ResNet's names: those with pre-activation, for example,
-# or with the scales of Caffe's batch norm in layers of their own.
+# Layers of other networks that share most of a ResNet's names, such as those with pre-activation,
+# or those that keep the scales of Caffe's batch norm in layers of their own.
 OTHER_NETWORKS = re.compile(r"conv\d+_block\d+_.*|(?:res|bn|scale)\d[a-z]\d*_branch.*|scale_conv1")
 OTHER_TORCH_NETWORKS = re.compile(r"(?:conv1|bn1|layer\d+)\..*")
 
@@ -50,7 +50,7 @@ TORCH_UNUSED = "num_batches_tracked"
 
 
 def some(names: Iterable[str], most: int = 8) -> str:
-    """The first names of many, for a message."""
+    """The first names of many and how many more there are, for a message."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
@@ -59,7 +59,7 @@ def some(names: Iterable[str], most: int = 8) -> str:
 def old_keras_layers(layers: Sequence[str]) -> dict[str, str]:
     """This package's names of the layers of an older Keras file, by their names in the file.
 
-    A file of today's names has at most its top called otherwise.
+    Where the layers have today's names, only the top may have an older one.
     """
     found = {layer: name for layer in layers if (name := _old_keras_layer(layer))}
     if found:

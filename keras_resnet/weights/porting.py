@@ -7,6 +7,7 @@ and says so.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import keras
 import numpy as np
 
 from keras_resnet import blocks
-from keras_resnet.scan.visitor import walk
+from keras_resnet.scan.visitor import is_loop, walk
 from keras_resnet.weights.errors import UnsuitableFileError
 from keras_resnet.weights.names import (
     LAYERS,
@@ -26,11 +27,14 @@ from keras_resnet.weights.names import (
     TORCH_UNUSED,
     TORCH_VARIABLES,
     old_keras_layers,
+    some,
     torch_layer,
     torch_prefix,
     torchvision_layer,
 )
 from keras_resnet.weights.transfer import arrays_of
+
+LOGGER = logging.getLogger("keras_resnet")
 
 V1_5_STRIDES_IN = "conv3_block1_2_conv"  # the 3x3 of a bottleneck; version v1 strides before it
 METADATA_VERSION = "keras_resnet.version"  # in the header of .safetensors files written here
@@ -75,7 +79,10 @@ def to_torchvision(model: keras.Model) -> dict[str, np.ndarray]:
 
     `load_state_dict` of torchvision's net of that depth takes them, if the model has stride
     `version="v1.5"` and shortcut `"B"` as torchvision has; so does CIFAR-10 code with option A
-    whose top is called `fc`.
+    whose top is called `fc`. Other layers with weights are left out; the log names them.
+
+    Raises:
+        ValueError: If the model has no network of this package inside, or several.
     """
     torch_arrays = {}
     for key, array in arrays_of(model).items():
@@ -86,6 +93,13 @@ def to_torchvision(model: keras.Model) -> dict[str, np.ndarray]:
         torch_arrays[f"{place}.{variable}"] = _swap_kernel_axes(array, to_torch=True)
         if name == "moving_variance":
             torch_arrays[f"{place}.{TORCH_UNUSED}"] = np.array(0, np.int64)
+    others = [
+        layer.name
+        for layer in walk(model)
+        if layer.weights and not (LAYERS.fullmatch(layer.name) or is_loop(layer))
+    ]
+    if others:
+        LOGGER.warning("%s: left out %s, which a ResNet does not have.", model.name, some(others))
     return torch_arrays
 
 
@@ -93,19 +107,23 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Writes `to_torchvision(model)` to a `.safetensors` file, with the net's version.
 
     Raises:
-        ValueError: If `path` does not end in `.safetensors`.
+        ValueError: If `path` does not end in `.safetensors`, or the model has no network of this
+            package inside, or several.
         FileExistsError: If there is such a file already.
         OSError: If it cannot be written.
     """
     from safetensors.numpy import save_file
 
-    path = os.fspath(path)
+    path = os.path.expanduser(path)
     if not path.endswith(".safetensors"):
         raise ValueError(f"path ends in .safetensors; given {path!r}.")
     if os.path.exists(path):
         raise FileExistsError(f"{path!r} exists; remove it first, or give another name.")
     arrays = {k: np.ascontiguousarray(array) for k, array in to_torchvision(model).items()}
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(path) or ".") as folder:
+    place = os.path.dirname(path) or "."
+    if not os.path.isdir(place):
+        raise FileNotFoundError(f"There is no folder {place!r} for {os.path.basename(path)}.")
+    with tempfile.TemporaryDirectory(dir=place) as folder:
         written = os.path.join(folder, "model.safetensors")
         save_file(arrays, written, metadata={"format": "pt", METADATA_VERSION: version(model)})
         os.replace(written, path)
@@ -121,9 +139,9 @@ def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A Keras file's arrays by this package's names, biases folded away.
 
     Takes this package's files, keras.applications' and those of older Keras, whose layers have
-    other names. Where convolutions have biases, batch norms have another epsilon too: subtracting
-    the bias from the moving mean, and adding the difference of the epsilons to the moving
-    variance, gives the same function without. Arrays outside the network keep their names.
+    other names. Nets whose convolutions have biases have batch norms of another epsilon too. The
+    same function without biases has the bias subtracted from the moving mean, and the difference of
+    the epsilons added to the moving variance. Arrays outside the network keep their names.
 
     Args:
         arrays: By layer, `{"conv1_bn/gamma": (64,), ...}`.
@@ -186,7 +204,7 @@ def _renamed(arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict
 
 
 def _without_biases(arrays: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
-    """Folds away biases of convolutions and, where there are any, the epsilon beside them."""
+    """Folds away biases of convolutions and, where there are any, the other epsilon."""
     if any(_is_convolutions_bias(key) for key in arrays):
         difference = np.float32(epsilon - blocks.BN_EPSILON)
         arrays = {

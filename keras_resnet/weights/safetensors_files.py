@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.weights import bfloat16
 from keras_resnet.weights.porting import METADATA_VERSION
 
 
@@ -27,9 +28,7 @@ def read(path: str) -> dict[str, np.ndarray]:
         ImportError: If the package safetensors is not installed.
     """
     with _safetensors(path).safe_open(path, framework="np") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    # NumPy itself has no bfloat16.
-    return {k: a.astype(np.float32) if a.dtype.name == "bfloat16" else a for k, a in arrays.items()}
+        return {name: bfloat16.widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
 
 
 def recorded_version(path: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from keras_resnet.weights import bfloat16
 from keras_resnet.weights.errors import UnsuitableFileError
 from keras_resnet.weights.names import some
 from keras_resnet.weights.torch_pickle import NotRun, Pickle, Storage, Tensor, interpret
@@ -28,7 +29,7 @@ STORAGES: Mapping[str, np.dtype[Any]] = {
     "torch DoubleStorage": np.dtype("<f8"),
     "torch FloatStorage": np.dtype("<f4"),
     "torch HalfStorage": np.dtype("<f2"),
-    "torch BFloat16Storage": np.dtype("<u2"),  # the upper half of a float32; see _tensor
+    "torch BFloat16Storage": np.dtype("<u2"),  # its bits; see _tensor
     "torch LongStorage": np.dtype("<i8"),
     "torch IntStorage": np.dtype("<i4"),
     "torch ShortStorage": np.dtype("<i2"),
@@ -250,7 +251,4 @@ def _tensor(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
     view = np.lib.stride_tricks.as_strided(
         numbers[offset:], shape, [stride * numbers.itemsize for stride in strides], writeable=False
     )
-    if tensor.storage.type == BFLOAT16:
-        bits: np.ndarray = np.left_shift(view, 16, dtype=np.uint32)
-        return bits.view(np.float32)
-    return np.array(view)
+    return bfloat16.from_bits(view) if tensor.storage.type == BFLOAT16 else np.array(view)

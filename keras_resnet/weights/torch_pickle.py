@@ -19,7 +19,7 @@ CONSTANTS = (
     *("INT", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
 )
 EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
-# Before PyTorch 0.4 the first, which has no arguments for gradients and hooks.
+# PyTorch before 0.4 wrote the first, which has no arguments for gradients and hooks.
 REBUILD_TENSOR = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2")
 REBUILD_PARAMETER = (
     "torch._utils _rebuild_parameter",
@@ -37,13 +37,13 @@ class Global:
 
 @dataclass(frozen=True)
 class Storage:
-    """The numbers that tensors share; `start` and `size` say which of all the key's it has."""
+    """Numbers that tensors share: all those of a key, or `size` of them from `start`."""
 
     type: str  # such as "torch FloatStorage"
     key: str
-    numel: int  # of the whole, which lies in the file
+    numel: int  # of all the key's numbers, which lie in the file
     start: int = 0
-    size: int | None = None  # of a part; `None`: the whole
+    size: int | None = None  # `None`: up to the end
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_resnet.scan.visitor import loops, walk
+from keras_resnet.weights import bfloat16
 from keras_resnet.weights.names import LAYERS, TOP, some
 
 LOGGER = logging.getLogger("keras_resnet")
@@ -23,14 +24,18 @@ FIRST_KERNEL = "conv1_conv/kernel"
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
-    """Copies of a network's weights by name: `{"conv1_bn/gamma": (C,), ...}`."""
+    """Copies of a network's weights by name: `{"conv1_bn/gamma": (C,), ...}`.
+
+    Raises:
+        ValueError: If the model has no network of this package inside, or several.
+    """
     found = {
         key: np.array(keras.ops.convert_to_numpy(variable))
         for key, variable in _variables(model).items()
     }
     for loop in loops(model):
         found |= loop.block_arrays()
-    return found
+    return {key: bfloat16.widened(array) for key, array in found.items()}
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -42,7 +47,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
             have no top.
 
     Raises:
-        ValueError: If the target is another network; it is then not changed.
+        ValueError: If the two are not the same network, or one of them has no network of this
+            package inside, or several. The target is then not changed.
     """
     assign(target, arrays_of(source), source.name)
 
@@ -50,14 +56,14 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Gives the model the arrays, after checking that every one fits and none is missing.
 
-    Three rules for arrays and a model that differ at their ends:
+    The arrays and the model may differ at three places:
 
-    - Layers that no ResNet has, such as a user's own top, are left out; the log names them.
-    - Top: a model without a top ignores the arrays of one. A model whose top has another number
-      of classes keeps its top's random weights, which the log says.
-    - Input: from RGB kernels, each of n channels gets an n-th of their sum, so that n equal
-      channels, or one (grey), give what three equal channels would give; but of four channels
-      (RGBA) the first three keep their kernels and the fourth gets zeros, so that it has no
+    - A user's own layers, which no ResNet has, are left out; the log names them.
+    - The top: a model without a top ignores the arrays of one. A top of another number of classes
+      stays as it is, which the log says.
+    - The input: a model of n channels gets an n-th of the sum of the three RGB kernels for each, so
+      that n equal channels (or a grey one) give what three equal ones gave. Four channels are
+      taken for RGBA: the first three keep their kernels, and alpha's is zero, so that it has no
       influence before training.
 
     Args:
@@ -66,18 +72,17 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
         source: What to call the arrays in errors, such as the file's path.
 
     Raises:
-        ValueError: If an array is missing, left over, or has another shape or type; the model is
-            then not changed.
+        ValueError: If an array is missing, left over, or has another shape or type, or the model
+            has no network of this package inside, or several. The model is then not changed.
     """
-    shapes = {key: array.shape for key, array in arrays_of(model).items()}
+    own = {key: array.shape for key, array in arrays_of(model).items()}
     fitting = {key: array for key, array in arrays.items() if LAYERS.fullmatch(_layer(key))}
     left_out = list(dict.fromkeys(_layer(key) for key in arrays if key not in fitting))
-    has_top = shapes.keys() >= TOP_ARRAYS
-    skips_top = has_top and _has_other_classes(fitting, shapes)
+    has_top = own.keys() >= TOP_ARRAYS
+    skips_top = has_top and _has_other_classes(fitting, own)
     if not has_top or skips_top:
         fitting = {key: array for key, array in fitting.items() if key not in TOP_ARRAYS}
-    if skips_top:
-        shapes = {key: shape for key, shape in shapes.items() if key not in TOP_ARRAYS}
+    shapes = {k: shape for k, shape in own.items() if not (skips_top and k in TOP_ARRAYS)}
     if FIRST_KERNEL in fitting and FIRST_KERNEL in shapes:
         channels = shapes[FIRST_KERNEL][2]
         fitting[FIRST_KERNEL] = _adapt_channels(fitting[FIRST_KERNEL], channels)
@@ -89,11 +94,11 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) ->
         )
     if skips_top:
         LOGGER.warning(
-            "The top of %s has %s classes and the model %s: it is skipped, and the model's keeps "
-            "its random weights.",
+            "The top of %s has %s classes and the model %s: it is left out, and the model's own "
+            "top stays as it is, random in a new net.",
             source,
             arrays[f"{TOP}/bias"].size,
-            model.output_shape[-1],
+            own[f"{TOP}/bias"][0],
         )
     for key, variable in _variables(model).items():
         if key in shapes:
@@ -141,12 +146,21 @@ def _check(
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
-    return {
-        f"{layer.name}/{variable.name}": variable
-        for layer in walk(model)
-        if LAYERS.fullmatch(layer.name)
-        for variable in layer.weights
-    }
+    """The variables of the one network in a model by name, but for those of loops."""
+    found: dict[str, Any] = {}
+    for layer in filter(lambda layer: LAYERS.fullmatch(layer.name), walk(model)):
+        for variable in layer.weights:
+            if found.setdefault(f"{layer.name}/{variable.name}", variable) is not variable:
+                raise ValueError(
+                    f"{model.name} holds several networks, each with a layer {layer.name!r}: give "
+                    "one of them."
+                )
+    if not found:
+        raise ValueError(
+            f"{model.name} has no layers of a network of keras_resnet. Where a layer such as "
+            "TimeDistributed wraps the network, give the network itself."
+        )
+    return found
 
 
 def _adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -113,20 +113,6 @@ def test_other_number_types_of_pytorch_are_read(dtype, tmp_path):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(kernel), expected)
 
 
-def test_bfloat16_of_safetensors_is_read(tmp_path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: torch.tensor(array).to(torch.bfloat16)
-        for name, array in state_dict(cifar_shapes(8)).items()
-    }
-    save_file(tensors, tmp_path / "net.safetensors")
-    beta = CifarResNet(8, weights=tmp_path / "net.safetensors").get_layer("conv1_bn").beta
-    expected = tensors["bn1.bias"].to(torch.float32).numpy()
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(beta), expected)
-
-
 def test_without_the_package_safetensors_is_asked_for(trained, tmp_path, monkeypatch):
     porting.save_safetensors(trained, tmp_path / "net.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors", None)  # as if it were not installed

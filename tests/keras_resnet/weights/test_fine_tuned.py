@@ -108,6 +108,42 @@ def test_a_file_of_several_networks_is_refused(body, tmp_path):
         weights.read(str(tmp_path / "two.keras"))
 
 
+def test_a_model_of_several_networks_or_of_none_is_refused(body, tmp_path):
+    pixels = keras.Input(SHAPE)
+    other = CifarResNet(8, include_top=False, input_shape=SHAPE, name="other")
+    two = keras.Model(pixels, [body(pixels), other(pixels)])
+    before = two.get_weights()
+    none = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    for model, said in (
+        (two, "several networks.*'conv1_conv'.*one of them"),
+        (none, "no layers of"),
+    ):
+        for refused in (
+            lambda model=model: keras_resnet.copy_weights(model, body),
+            lambda model=model: keras_resnet.copy_weights(body, model),
+            lambda model=model: porting.save_safetensors(model, tmp_path / "net.safetensors"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                refused()
+    np.testing.assert_equal(two.get_weights(), before)
+    assert not list(tmp_path.iterdir())
+    twice = keras.Model(pixels, [body(pixels), body(pixels[:, ::-1])])  # one network, called twice
+    keras_resnet.copy_weights(twice, other)
+    np.testing.assert_equal(other.get_weights(), body.get_weights())
+
+
+def test_what_an_export_leaves_out_is_said(body, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = own_head(body)
+    porting.save_safetensors(model, "~/net.safetensors")
+    assert "left out 'hidden'" in caplog.text
+    assert "'head'" in caplog.text
+    found = weights.read("~/net.safetensors")
+    np.testing.assert_equal(found, arrays_of(body))
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*net\.safetensors"):
+        porting.save_safetensors(model, tmp_path / "nowhere" / "net.safetensors")
+
+
 def write_folded(path: Path) -> None:
     keras_resnet.fold_batch_norm(CifarResNet(8)).save_weights(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from weight_samples import images, outputs, randomize
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50
+from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, weights
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,19 @@ def test_a_wrong_network_is_named(tmp_path):
         CifarResNet(20, weights=path)
 
 
-def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode])
+def test_paths_are_of_any_kind_and_may_begin_at_home(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     written = randomize(CifarResNet(8))
     written.save_weights(tmp_path / "net.weights.h5")
-    for path in ("~/net.weights.h5", Path("~") / "net.weights.h5"):
-        np.testing.assert_equal(CifarResNet(8, weights=path).get_weights(), written.get_weights())
+    for path in (kind(tmp_path / "net.weights.h5"), kind(Path("~/net.weights.h5"))):
+        assert len(weights.read(path)) == len(written.weights)
+        loaded = CifarResNet(8)
+        weights.load(loaded, path, keras_resnet.cifar_architecture(8))
+        for net in (loaded, CifarResNet(8, weights=path)):
+            np.testing.assert_equal(net.get_weights(), written.get_weights())
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        CifarResNet(8, weights="~/other.h5")
+        CifarResNet(8, weights=kind(Path("~/other.h5")))
 
 
 # ---- transfer
@@ -109,6 +115,14 @@ def test_another_number_of_classes_skips_the_top_and_says_so(rgb, caplog):
     x = images((2, 32, 32, 3))
     pooled = [keras.Model(m.input, m.get_layer("avg_pool").output) for m in (model, other)]
     np.testing.assert_array_equal(outputs(pooled[1], x), outputs(pooled[0], x))
+
+
+def test_the_number_of_classes_is_the_nets_where_a_model_ends_otherwise(rgb, caplog):
+    model, path = rgb
+    inner = CifarResNet(8, classes=7)
+    model = keras.Model(inner.input, keras.layers.Dense(3, name="mine")(inner.output))
+    weights.load(model, path, keras_resnet.cifar_architecture(8))
+    assert "10 classes and the model 7" in caplog.text
 
 
 def test_a_file_without_a_top_says_what_to_do(tmp_path):
