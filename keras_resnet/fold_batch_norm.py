@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
 from keras_resnet.scan.visitor import is_loop
 
 # The last axis of their kernels is the outputs', so that a scale per output multiplies the kernel.

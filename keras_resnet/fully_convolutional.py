@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
 
 # The layers that may follow the pooling: each acts on the channels of one position alone.
 POINTWISE = (layers.Dense, layers.Activation, layers.Softmax, layers.Dropout)
@@ -19,8 +19,9 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
 
     Global average pooling becomes average pooling with stride 1 over windows as large as the last
     map of `model`, 7x7 in the ImageNet nets. The classifier acts on each window. An image of the
-    size that `model` takes gives one position, with the scores of `model`. A larger image gives the
-    scores of each of its squares, up to what the squares' zero-padded borders would change.
+    size that `model` takes gives one position, with the scores of `model`. A larger image gives
+    scores for each of its windows of that size; they differ from the scores of the cropped window
+    because convolutions at a crop's border see zeros, and here the image around it.
 
     Args:
         model: A functional model for channels_last images of a fixed size, with one

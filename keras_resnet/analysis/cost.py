@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
+from keras_resnet.analysis import execution
 from keras_resnet.scan.visitor import is_loop
 
 
@@ -46,7 +47,7 @@ def _multiply_adds(model: Any, inputs: Any) -> int:
         return outputs
 
     shapes = [keras.KerasTensor(x.shape, x.dtype) for x in keras.tree.flatten(inputs)]
-    graph.run(model, shapes, count, _shapes_only, block_by_block=False)
+    execution.run(model, shapes, count, _shapes_only, block_by_block=False)
     return sum(counts)
 
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
+from keras_resnet.analysis import batches
+from keras_resnet.architectures import is_positive_integer
 
 QUERIES_AT_ONCE = 256
 
@@ -19,7 +21,7 @@ class Neighbours(NamedTuple):
     similarities: np.ndarray  # (queries, k), the cosine of the angle, -1 to 1
 
 
-def features(model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE) -> np.ndarray:
+def features(model: keras.Model, images: Any, batch_size: int = batches.BATCH_SIZE) -> np.ndarray:
     """The classifier's input for each image, which is the output of `avg_pool`: float32 (N, D).
 
     Args:
@@ -34,7 +36,7 @@ def features(model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE
     parts = [(graph.input_tensor(step.graph), graph.input_of(*step)) for step in steps]
     bodies = [keras.Model(x, y, name=model.name) for x, y in parts if x is not y]
     found = []
-    for batch in graph.batches(images, batch_size):
+    for batch in batches.batches(images, batch_size):
         for body in bodies:
             batch = body.predict_on_batch(batch)
         found.append(batch)
@@ -60,8 +62,8 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int = 5) -> Neighbours:
             f"queries (Q, D) and gallery (N, D) have as many columns; given {queries.shape} and "
             f"{gallery.shape}."
         )
-    if not 1 <= k <= len(gallery):
-        raise ValueError(f"k is from 1 to the gallery's {len(gallery)}; given {k}.")
+    if not (is_positive_integer(k) and k <= len(gallery)):
+        raise ValueError(f"k is from 1 to the gallery's {len(gallery)}; given {k!r}.")
     directions = _directions(gallery)
     blocks = []
     for start in range(0, len(queries), QUERIES_AT_ONCE):  # never all pairs at once

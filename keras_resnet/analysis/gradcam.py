@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
+from keras_resnet.analysis import batches, execution
 
 
 class ClassActivation(NamedTuple):
@@ -41,7 +42,7 @@ def grad_cam(
     """
     head = graph.path_to_classifier(model)[-1].operation
     target, data_format = _before_pooling(model) if layer is None else _named(model, layer)
-    x = graph.images_of(model, images)
+    x = batches.images_of(model, images)
     seen: dict[str, Any] = {}
 
     def map_and_scores(added: Any) -> tuple[Any, Any]:
@@ -58,14 +59,16 @@ def grad_cam(
             seen["map"] = outputs
             return outputs + added
 
-        graph.run(model, x, tap)
+        execution.run(model, x, tap)
         return seen["map"], seen["scores"]
 
-    with graph.no_gradients():
+    with execution.no_gradients():
         features, scores = map_and_scores(0.0)
-    classes = _best(head, scores) if classes is None else _checked(classes, len(x), head.units)
+    if classes is None:
+        classes = _best(head, scores)
+    classes = batches.class_numbers(classes, len(x), head.units)
     chosen = keras.ops.one_hot(classes, head.units, dtype=scores.dtype)
-    (gradients,) = graph.gradient(
+    (gradients,) = execution.gradient(
         lambda added: keras.ops.sum(map_and_scores(added[0])[1] * chosen),
         [keras.ops.zeros_like(features)],
     )
@@ -81,16 +84,6 @@ def _best(head: keras.layers.Dense, scores: Any) -> np.ndarray:
     """The class of the highest score once the bias is added, (N,)."""
     bias = keras.ops.convert_to_numpy(head.bias) if head.use_bias else 0.0
     return (keras.ops.convert_to_numpy(scores) + bias).argmax(axis=1)
-
-
-def _checked(classes: Any, images: int, count: int) -> np.ndarray:
-    """The classes as an array, one of `count` for each of the images."""
-    found = np.asarray(classes)
-    if found.shape != (images,) or not ((found >= 0) & (found < count)).all():
-        raise ValueError(
-            f"classes are {images} whole numbers from 0 to {count - 1}; given {found!r}."
-        )
-    return found
 
 
 def _before_pooling(model: Any) -> tuple[Any, str]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
+from keras_resnet.analysis import batches, execution
 from keras_resnet.scan.visitor import WrittenOut, is_loop, written_out
 
 
@@ -36,17 +37,12 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             layer hides a layer with a kernel, or if the labels do not fit.
     """
     head = graph.path_to_classifier(model)[-1].operation
-    labels = np.asarray(labels)
-    if labels.shape != (len(images),) or not (labels < head.units).all() or labels.min() < 0:
-        raise ValueError(
-            f"labels are {len(images)} classes from 0 to {head.units - 1}; given shape "
-            f"{labels.shape}, from {labels.min(initial=0)} to {labels.max(initial=0)}."
-        )
+    x = batches.images_of(model, images)
+    labels = batches.class_numbers(labels, len(x), head.units)
     seen_layers = [one for one in _with_kernels(model) if one.variable("kernel").trainable]
     if not seen_layers:
         raise ValueError(f"{model.name} has no trainable kernel.")
     kernels = list({id(k): k for k in (one.variable("kernel") for one in seen_layers)}.values())
-    x = graph.images_of(model, images)
 
     def loss(values: list[Any]) -> Any:
         seen: dict[str, Any] = {}
@@ -58,7 +54,7 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
 
         given = list(zip(kernels, values, strict=True))
         with keras.StatelessScope(given):  # the scope keeps moving statistics from changing, too
-            graph.run(model, x, tap, _batch_norm_in_training, block_by_block=False)
+            execution.run(model, x, tap, _batch_norm_in_training, block_by_block=False)
             scores = keras.ops.matmul(seen["features"], head.kernel)
             if head.use_bias:
                 scores = scores + head.bias
@@ -66,7 +62,7 @@ def gradient_norms(model: keras.Model, images: Any, labels: Any) -> GradientNorm
             keras.ops.sparse_categorical_crossentropy(labels, scores, from_logits=True)
         )
 
-    found = graph.gradient(loss, [kernel.value for kernel in kernels])
+    found = execution.gradient(loss, [kernel.value for kernel in kernels])
     arrays = {
         id(kernel): np.asarray(keras.ops.convert_to_numpy(one), np.float64)
         for kernel, one in zip(kernels, found, strict=True)
@@ -83,7 +79,7 @@ def _batch_norm_in_training(operation: Any, args: tuple[Any, ...], kwargs: dict[
     """Calls an operation as `predict` does, but batch norms as a training step does."""
     if isinstance(operation, keras.layers.BatchNormalization) or is_loop(operation):
         return operation(*args, **{**kwargs, "training": True})
-    return graph.at_inference(operation, args, kwargs)
+    return execution.at_inference(operation, args, kwargs)
 
 
 def _with_kernels(model: keras.Model) -> Iterator[WrittenOut]:

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
+from keras_resnet.analysis import batches, execution
 from keras_resnet.scan.visitor import is_loop
 
 
@@ -21,7 +22,7 @@ class Responses(NamedTuple):
 
 
 def layer_responses(
-    model: keras.Model, images: Any, batch_size: int = graph.BATCH_SIZE
+    model: keras.Model, images: Any, batch_size: int = batches.BATCH_SIZE
 ) -> Responses:
     """The standard deviation of the response of every 3x3 layer: the upper half of Fig. 7.
 
@@ -62,10 +63,10 @@ def layer_responses(
             moments[name] = _merged(moments[name], keras.ops.convert_to_numpy(outputs))
         return outputs
 
-    with graph.no_gradients():
-        for batch in graph.batches(images, batch_size):
+    with execution.no_gradients():
+        for batch in batches.batches(images, batch_size):
             coming = {layer: iter(names) for layer, names in names_of.items()}
-            graph.run(model, graph.images_of(model, batch), tap)
+            execution.run(model, batches.images_of(model, batch), tap)
     stds = [np.sqrt(squares / count) for count, _, squares in moments.values()]
     return Responses(tuple(moments), np.array(stds))
 

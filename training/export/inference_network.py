@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnet
-from keras_resnet.analysis import graph
+from keras_resnet import graph
 from training.models.functional import applied, last_operations
 
 logger = logging.getLogger(__name__)

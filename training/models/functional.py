@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet.analysis import graph
+from keras_resnet import graph
 
 
 def functional_view(model: keras.Model) -> keras.Model:

@@ -37,7 +37,8 @@ def test_zero_vectors_are_like_nothing_and_ks_are_checked() -> None:
     found = analysis.nearest(np.zeros((1, 2)), np.eye(2), 2)
     np.testing.assert_array_equal(found.indices, [[0, 1]])
     np.testing.assert_array_equal(found.similarities, [[0, 0]])
-    with pytest.raises(ValueError, match="from 1 to the gallery's 2; given 3"):
-        analysis.nearest(np.eye(2), np.eye(2), 3)
+    for k in (3, 0, 1.0):
+        with pytest.raises(ValueError, match=f"from 1 to the gallery's 2; given {k}"):
+            analysis.nearest(np.eye(2), np.eye(2), k)
     with pytest.raises(ValueError, match="as many columns"):
         analysis.nearest(np.eye(2), np.eye(3), 1)

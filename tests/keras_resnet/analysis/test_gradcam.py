@@ -57,6 +57,8 @@ def test_it_names_what_it_cannot_look_at() -> None:
         analysis.grad_cam(net(), pixels(1), layer="predictions")
     with pytest.raises(ValueError, match="from 0 to 4"):
         analysis.grad_cam(net(), pixels(1), classes=[5])
+    with pytest.raises(ValueError, match=r"whole numbers.*0\.5"):
+        analysis.grad_cam(net(), pixels(1), classes=[0.5])
     headless = keras_resnet.ResNet(KINDS["basic"], include_top=False)
     with pytest.raises(ValueError, match="include_top=True"):
         analysis.grad_cam(headless, pixels(1))

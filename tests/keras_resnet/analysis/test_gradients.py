@@ -50,7 +50,16 @@ def test_frozen_layers_have_no_gradient_norm() -> None:
     assert len(names) == len(norms) == 7
 
 
-@pytest.mark.parametrize("labels", [[0, 5], [-1, 0], [0], [[0, 1]]])
+@pytest.mark.parametrize("labels", [[0, 5], [-1, 0], [0], [[0, 1]], [0.5, 1], []])
 def test_labels_must_fit(labels: list) -> None:
     with pytest.raises(ValueError, match="classes from 0 to 4"):
         analysis.gradient_norms(net(), pixels(2), np.array(labels))
+
+
+def test_one_batch_of_images_is_needed() -> None:
+    model = net()
+    for analyse in (analysis.grad_cam, analysis.gradient_norms):
+        with pytest.raises(ValueError, match="no images"):
+            analyse(model, pixels(0), [])
+        with pytest.raises(ValueError, match=r"batch.*given shape \(32, 32, 3\)"):
+            analyse(model, pixels(1)[0], [0])

@@ -81,5 +81,8 @@ def test_what_has_no_such_responses_is_an_error() -> None:
         analysis.layer_responses(keras.Model(dense.inputs, dense.outputs), pixels(1))
     with pytest.raises(ValueError, match="no images"):
         analysis.layer_responses(net(), pixels(0))
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=f"batch_size.*at least 1; given {size}"):
+            analysis.layer_responses(net(), pixels(1), batch_size=size)
     with pytest.raises(ValueError, match=r"\(32, 32, 3\)"):
         analysis.layer_responses(net(), [pixels(1)[0]])
