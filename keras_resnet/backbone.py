@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -35,7 +36,7 @@ class Backbone(keras.Model):
     """
 
     preprocessing: str | None = None
-    levels: dict[str, str]
+    levels: Mapping[str, str] = MappingProxyType({})
 
     @property
     def pyramid_outputs(self) -> dict[str, Any]:
@@ -43,7 +44,15 @@ class Backbone(keras.Model):
 
         `"Pn"` is the deepest map of stride 2^n: `"P2"` to `"P5"` of an ImageNet net, up to `"P4"`
         at output stride 16 (which is C5), `"P0"` to `"P2"` of a CIFAR net.
+
+        Raises:
+            ValueError: If `keras.models.clone_model` made this copy, which leaves `levels` out.
         """
+        if not self.levels:
+            raise ValueError(
+                f"This copy of {self.name} has no levels, which keras.models.clone_model leaves "
+                "out: assign the `levels` and the `preprocessing` of the original to it."
+            )
         return {level: self.output[stage] for level, stage in self.levels.items()}
 
     def get_config(self) -> dict[str, Any]:

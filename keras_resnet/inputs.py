@@ -29,7 +29,7 @@ def images(
         include_top: Whether the network will have a top.
 
     Raises:
-        ValueError: If these are not images as large as the network's total stride.
+        ValueError: If these are not floating-point images as large as the network's total stride.
     """
     if input_tensor is None:
         shape = _default_shape(architecture, include_top) if input_shape is None else input_shape
@@ -38,6 +38,11 @@ def images(
         raise ValueError(
             "input_tensor takes a Keras tensor such as keras.Input(shape=...); "
             f"given {type(input_tensor).__name__}."
+        )
+    if not keras.backend.is_float_dtype(input_tensor.dtype):
+        raise ValueError(
+            f"input_tensor takes floating-point numbers; given {input_tensor.dtype}. Preprocess or "
+            "convert it first, such as by keras.ops.cast(input_tensor, 'float32')."
         )
     own = _checked(input_tensor.shape[1:], architecture)
     if input_shape is not None and _checked(input_shape, architecture) != own:

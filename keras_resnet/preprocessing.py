@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_resnet import files
+from keras_resnet.architectures import is_positive_integer
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def preprocess_input(x: Any, convention: str | None = None, data_format: str | N
         input keeps its type, other input becomes `keras.config.floatx()`.
 
     Raises:
-        ValueError: If the convention is missing, it or the data format is unknown, or the images
-            do not have 3 channels or the size of a mean per pixel.
+        ValueError: If the convention is missing or unknown, if the data format is unknown, or if
+            the images have other than 3 channels or another size than a mean per pixel.
     """
     if convention is None or convention not in CONVENTIONS:
         choices = ", ".join(f"{name!r} ({one.used_by})" for name, one in CONVENTIONS.items())
         raise ValueError(
-            f"convention is the one of the network's weights: {choices}; given {convention!r}."
+            f"convention takes that of the network's weights: {choices}; given {convention!r}."
         )
     found = CONVENTIONS[convention]
     axis = _channel_axis(x, data_format or keras.config.image_data_format())
@@ -151,8 +152,8 @@ def decode_predictions(
         number of the class.
 
     Raises:
-        ValueError: If the data set is unknown, `top` is below 1, or `predictions` have another
-            number of classes.
+        ValueError: If the data set is unknown, `top` is no whole number of at least 1, or
+            `predictions` have another number of classes.
         OSError: If ImageNet's class names cannot be fetched.
     """
     if data_set not in CLASSES:
@@ -162,7 +163,7 @@ def decode_predictions(
         raise ValueError(
             f"predictions of {data_set} are (N, {CLASSES[data_set]}); given shape {scores.shape}."
         )
-    if top < 1:
+    if not is_positive_integer(top):
         raise ValueError(f"top takes a whole number of at least 1; given {top!r}.")
     if data_set == "imagenet":
         return _decoded_imagenet(scores, top)

@@ -154,9 +154,15 @@ def _narrowed(field: Field, values: tuple[Any, ...]) -> Choice:
 
 
 def network(base: str, values: Mapping[str, Any]) -> str:
-    """The name of the network that `values` choose: `base`, at another depth, or its plain twin."""
+    """The name of the network that `values` choose: `base`, at another depth, or its plain twin.
+
+    Raises:
+        ValueError: If the values ask for n of an ImageNet net, or for a plain net that is unknown.
+    """
     net = architectures.get(base)
     if "n" in values:
+        if net.stem != "cifar":
+            raise ValueError(f"{base} has no n, blocks per stage, which only CIFAR nets have.")
         net = architectures.cifar_architecture(6 * values["n"] + 2)
     if values.get("shortcut") == PLAIN:
         plain = _plain(net)

@@ -62,6 +62,14 @@ REFUSED = [
     ),
     (tiny, {"input_tensor": keras.Input((8, 1, 3)), "input_shape": None}, ("2x2", "(8, 1, 3)")),
     (tiny, {"input_tensor": keras.Input((8, 3)), "input_shape": None}, ("(8, 3)",)),
+    (
+        tiny,
+        {"input_tensor": keras.Input((8, 8, 3), dtype="uint8"), "input_shape": None},
+        ("uint8", "floating-point", "cast"),
+    ),
+    (tiny, {"weights": 5}, ("weights", "5", "None", ".keras")),
+    (tiny, {"weights": True}, ("weights", "True", "None", ".keras")),
+    (tiny, {"weights": ["a.keras"]}, ("weights", "['a.keras']", "None", ".keras")),
     (tiny, {"weights": "imagnet"}, ("'imagnet'", "None")),
     (tiny, {"weights": "somewhere/net.zip"}, ("'somewhere/net.zip'", ".weights.h5", ".keras")),
 ]

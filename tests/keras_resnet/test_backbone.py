@@ -242,26 +242,13 @@ def test_published_weights_choose_the_net_and_say_what_they_need_of_their_input(
     monkeypatch.setattr(keras_resnet.weights, "load", lambda *args, **kwargs: None)
     caffe = backbone("resnet50", "imagenet", (224, 224, 3))
     torch = backbone("resnet50", "imagenet-torchvision-v2")
-    assert [net.preprocessing for net in (caffe, torch, backbone(tiny()))] == [
-        "caffe",
-        "torch",
-        None,
-    ]
+    found = [net.preprocessing for net in (caffe, torch, backbone(tiny()))]
+    assert found == ["caffe", "torch", None]
     strided = {layer.name: getattr(layer, "strides", None) for layer in analysis.walk(torch)}
     assert strided["conv3_block1_2_conv"] == (2, 2)  # torchvision's version, v1.5
-    shapes = {name: tuple(x.shape[1:]) for name, x in caffe.output.items()}  # Table 1
-    assert shapes == {
-        "C2": (56, 56, 256),
-        "C3": (28, 28, 512),
-        "C4": (14, 14, 1024),
-        "C5": (7, 7, 2048),
-    }
-    assert [x.shape[1] for x in map(caffe.pyramid_outputs.get, ("P2", "P3", "P4", "P5"))] == [
-        56,
-        28,
-        14,
-        7,
-    ]
+    table_1 = [(56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048)]
+    for names, maps in (("C2 C3 C4 C5", caffe.output), ("P2 P3 P4 P5", caffe.pyramid_outputs)):
+        assert [tuple(maps[name].shape[1:]) for name in names.split()] == table_1
 
 
 @undrawn()
@@ -285,6 +272,15 @@ def test_networks_that_are_none_are_refused():
         backbone("resnet51")
     with pytest.raises(ValueError, match="Architecture; given 50"):
         backbone(50)
+
+
+def test_a_clone_says_what_keras_leaves_out_and_can_be_saved(tmp_path):
+    keras.models.clone_model(backbone(tiny())).save(tmp_path / "net.keras")
+    clone = keras.models.load_model(tmp_path / "net.keras")
+    with pytest.raises(ValueError, match=r"clone_model leaves out.*assign"):
+        _ = clone.pyramid_outputs
+    clone.levels = {"P5": "C5"}
+    assert list(clone.pyramid_outputs) == ["P5"]
 
 
 def test_a_saved_backbone_comes_back_whole(tmp_path):

@@ -135,10 +135,11 @@ def test_predictions_are_arrays_tensors_or_lists():
         assert decode_predictions(other, top=1, data_set="cifar10") == expected
 
 
-@pytest.mark.parametrize("data_set", ["imagenet", "cifar10"])
-def test_no_classes_at_all_are_refused(data_set):
-    with pytest.raises(ValueError, match="at least 1; given 0"):
-        decode_predictions(np.zeros((1, 1000 if data_set == "imagenet" else 10)), 0, data_set)
+@pytest.mark.parametrize("top", [0, 2.0, "5", None])
+@pytest.mark.parametrize(("data_set", "classes"), [("imagenet", 1000), ("cifar10", 10)])
+def test_the_number_of_classes_is_a_whole_number_of_at_least_one(data_set, classes, top):
+    with pytest.raises(ValueError, match=f"at least 1; given {top!r}"):
+        decode_predictions(np.zeros((1, classes)), top, data_set)
 
 
 def test_class_names_that_cannot_be_fetched_are_an_os_error(monkeypatch, tmp_path):

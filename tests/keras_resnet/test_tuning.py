@@ -78,6 +78,11 @@ def test_what_cannot_be_is_said(network, fix, words):
         ResNetHyperModel(network, fix=fix)
 
 
+def test_blocks_per_stage_never_turn_an_imagenet_net_into_a_cifar_net():
+    with pytest.raises(ValueError, match="resnet50 has no n"):
+        built(ResNetHyperModel("resnet50", space=search_space.SEARCH_SPACE))
+
+
 @pytest.mark.slow
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, eagerly):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
