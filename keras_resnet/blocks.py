@@ -91,8 +91,8 @@ def shortcut(x: Any, path: Shortcut, name: str) -> Any:
 def zero_pad_channels(x: Any, channels: int, name: str) -> Any:
     """Further channels of zeros, half on each side: (N, H, W, C) -> (N, H, W, C + channels)."""
     margins = (channels // 2, channels - channels // 2)
-    # A layer, since not every file format holds operations of keras.ops. It pads two neighbouring
-    # axes: in the other data format, channels are one of them, and the other's margins are 0.
+    # A layer, since not every file format holds operations of keras.ops. ZeroPadding2D pads the two
+    # axes that it takes for height and width: by the other data format, one of them is channels.
     if channel_axis() == -1:
         return layers.ZeroPadding2D(((0, 0), margins), data_format="channels_first", name=name)(x)
     return layers.ZeroPadding2D((margins, (0, 0)), data_format="channels_last", name=name)(x)

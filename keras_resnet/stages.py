@@ -95,7 +95,7 @@ def stages(
 def _block(
     architecture: Architecture, stage: int, number: int, strides: int, dilations: tuple[int, int]
 ) -> Block:
-    """One block; its dilations are those up to the convolution that strides, and behind it."""
+    """One block, with two dilations: up to the convolution that strides, and after it."""
     name = f"conv{stage}_block{number}"
     kind = BLOCKS[architecture.block]
     strided = 1 if architecture.version == "v1.5" else 0
@@ -115,7 +115,7 @@ def _block(
     )
     widths = (architecture.first_filters, *architecture.stage_outputs)
     channels, outputs = widths[stage - 2 if number == 1 else stage - 1], widths[stage - 1]
-    # Whatever dilation makes of the stride, a stage keeps the projection that its weights have.
+    # A stage whose stride is dilated away keeps its projection: the weights have one.
     grows = channels != outputs or (number == 1 and stage > 2)
     if architecture.shortcut is None:
         shortcut = None
