@@ -48,11 +48,11 @@ WRONG = "#d97706"  # answers
 
 @dataclass(frozen=True)
 class Way:
-    """From a new top to a trained net."""
+    """How a net with a new top is trained."""
 
     changes: Mapping[str, Any]  # of the recipe `finetune`
-    pretrained: bool = True
-    line: str = ""  # its style in the picture, if it is in there
+    pretrained: bool = True  # whether it starts from published weights
+    line: str = ""  # the style of its curve in the figure; empty: not drawn
 
 
 SCRATCH, FROZEN, TUNED = "from scratch", "frozen", "frozen, then unfrozen"
@@ -146,7 +146,10 @@ def twins(published: PublishedWeights) -> dict[str, Architecture]:
     if any((twin.network, twin.name) == (plain, published.name) for twin in listed):
         nets["plain"] = ARCHITECTURES[plain]
     else:
-        print(f"{published.network} alone: no plain twin's weights {published.name!r} are known.")
+        print(
+            f"The plain twin of {published.network} is left out: it has no published weights "
+            f"{published.name!r}."
+        )
     return nets
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 CLASSES = ("disc", "square", "triangle")
 MOST = 3  # shapes in one picture
-BACKGROUND = len(CLASSES)  # its class in masks: behind those of the shapes
+BACKGROUND = len(CLASSES)  # its class in masks, after the shapes' classes
 
 
 @dataclass(frozen=True)

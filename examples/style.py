@@ -99,7 +99,7 @@ def viewer(architecture: Architecture, shape: tuple[int, int, int]) -> keras.Mod
 
     Returns:
         A model whose outputs are the style and, last, the content. The style is the Gram matrices
-        (N, C, C) of the network's input and of its maps behind the stem and each block, the
+        (N, C, C) of the network's input and of its maps after the stem and each block, the
         content the map (N, H', W', C) of the last stage but one.
     """
     row, *_ = keras_resnet.weights.list_published(architecture.name)

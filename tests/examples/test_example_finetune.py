@@ -167,7 +167,7 @@ def test_imagenet_nets_take_photographs(own, monkeypatch, capsys):
     assert finetune.main(arguments(own, "--network", "resnet18")) == 0
     model = keras.models.load_model(own.parent / "out" / "model.keras")
     assert model.input_shape == (None, 224, 224, 3)
-    assert "resnet18 alone" in capsys.readouterr().out
+    assert "plain twin of resnet18 is left out" in capsys.readouterr().out
 
 
 @pytest.mark.nightly

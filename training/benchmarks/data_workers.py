@@ -56,7 +56,7 @@ def _started(
         target=_read_share, args=(folder, batch, batches, share, its_end), daemon=True
     )
     process.start()
-    its_end.close()  # so that a process that was killed is one that sends no more
+    its_end.close()  # else `recv` would wait for ever for a process that was killed
     return process, connection
 
 

@@ -1,8 +1,8 @@
 """Benchmarks a training step of ResNet-20 alone, on JAX: how steps are looped, compiled, rounded.
 
-The contenders start the many small kernels of such a step in different ways, lay them out or round
-them differently. How a call starts its kernels makes no difference on an H200: they take 2.4 ms in
-float32, 1.8 ms in bfloat16 (docs/performance.md).
+The contenders start the many small kernels of such a step in different ways, hold feature maps in
+another layout, or compute in bfloat16. On an H200 it makes no difference how a call starts its
+kernels: a step takes 2.4 ms in float32, 1.8 ms in bfloat16 (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ PARTS = ("test", "validation", "train", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_nets(parser)
+    shared.add_nets(
+        parser, several="several nets are an ensemble, whose probabilities are averaged"
+    )
     shared.add_dataset(
         parser,
         default="digits",
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     from training.evaluation.evaluate import check_protocol, default_protocol, evaluate
     from training.models.model_files import with_classes
 
-    # TensorFlow takes one trace for each net, and for some sizes of photograph, for a mistake.
+    # TensorFlow warns of one trace for each net and size of photograph, which is as it should be.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.out:
         report.claim(options.out)
@@ -109,7 +111,7 @@ def _part(dataset: Dataset, part: str) -> Dataset:
 
 
 def _say_what_was_trained_on(known: int | None, dataset: Dataset) -> None:
-    """Says how many of the images the nets were trained on, of a folder's."""
+    """Says of a folder's images on how many the nets were trained."""
     images = f"{dataset.test.examples:,} images"
     if dataset.root is None:
         return

@@ -16,7 +16,7 @@ FORMATS = ("onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-i
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_nets(parser, several=False)
+    shared.add_nets(parser, several=None)
     parser.add_argument("--name", required=True, help="the served model's name")
     parser.add_argument(
         "--out", type=Path, default=Path("savedmodels"), help="the folder of exported models"

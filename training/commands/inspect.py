@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "most probable class is seen; neighbours: the images with the most similar features; "
         "course: the gradients over a run of `train --record-gradients`",
     )
-    shared.add_nets(parser)
+    shared.add_nets(parser, several="responses and gradients compare several nets")
     shared.add_dataset(
         parser,
         default="digits",

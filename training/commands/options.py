@@ -109,21 +109,20 @@ def add_overrides(parser: Parser) -> None:
     )
 
 
-def add_nets(parser: argparse.ArgumentParser, several: bool = True) -> None:
+def add_nets(parser: argparse.ArgumentParser, several: str | None) -> None:
     """Which trained nets, as `load_nets` reads them.
 
     Args:
         parser: The command's.
-        several: Whether `--model` takes more than one file.
+        several: What the command does with several nets; `None`: `--model` takes one file.
     """
     group = parser.add_argument_group("nets" if several else "net")
-    many = ".keras files, such as a run's model.keras; several are taken together"
     more: dict[str, Any] = {"nargs": "+", "default": []} if several else {}
     group.add_argument(
         "--model",
         type=Path,
         metavar="FILE",
-        help=many if several else "a .keras file, such as a run's model.keras",
+        help=f"a .keras file, such as a run's model.keras{f'; {several}' if several else ''}",
         **more,
     )
     group.add_argument("--network", help="instead of --model: a network, with --weights")

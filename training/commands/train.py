@@ -18,7 +18,7 @@ from training.config.catalogue import DATASETS
 if TYPE_CHECKING:
     from training.config.jobs import Job
 
-# What a job.json may say too; an option given here wins, and these come last.
+# Options that a job.json sets too. One that is given overrides the file, and the file DEFAULTS.
 JOB_FIELDS = (
     "network", "dataset", "seed", "shortcut", "width", "zero_init_residual", "data_dir",
     "weights", "preprocessing", "split",

@@ -42,8 +42,8 @@ def release(directory: Path, data_dir: str | None, out: Path = PRETRAINED) -> Re
 
     Writes `<network>_cifar10.weights.h5`, `<network>_cifar10.json` with the facts of the run and,
     if it does not exist yet, the mean of the training images into `out`. Checks that the written
-    file, loaded again behind `preprocess_input`, gives the probabilities of the run's model on all
-    test images.
+    weights give the probabilities of the run's model on all test images, which `preprocess_input`
+    prepares.
 
     Args:
         directory: A finished work directory of `train`.

@@ -36,7 +36,7 @@ from training.paper.train_missing import train_missing
 
 @dataclass(frozen=True)
 class Request:
-    """A request: the runs, their recipe, their data, and the place of the files."""
+    """What `reproduce` was asked for: runs, their recipe and data, and where the files go."""
 
     workdir: Path
     out: Path
@@ -66,7 +66,7 @@ class Request:
         return self.dataset or experiment.datasets[0]
 
     def selection(self, experiment: Experiment) -> dict[str, Any]:
-        """Returns what the numbers depend on, and must be the same to be written over."""
+        """Returns what the numbers depend on: only those of the same selection are overwritten."""
         if not experiment.datasets:
             return {"dataset": None}
         return {

@@ -28,7 +28,7 @@ HELD_OUT = 10  # one of so many training images: 5,000 of CIFAR-10's, as the pap
 
 @dataclass(frozen=True)
 class Plan:
-    """The space and the method of a search, and the part of it that stays on disk."""
+    """What a search tries, how it chooses and trains trials, and how many of them it keeps."""
 
     job: Job  # the base of every trial; the fields of the space replace its own
     space: Sequence[Field]
