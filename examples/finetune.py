@@ -179,7 +179,7 @@ def _draw_answers(figure: SubFigure, run: Path, dataset: Dataset) -> None:
     test = subset(dataset.test, np.isin(np.arange(dataset.test.examples), chosen))
     images = Images(test, model.input_shape[1])
     (pixels, labels), *_ = backends.running().evaluation_input(images, len(test.labels))
-    answers = np.argmax(model(pixels, training=False), axis=-1)
+    answers = keras.ops.convert_to_numpy(model(pixels, training=False)).argmax(axis=-1)
     grid = figure.subplots(ROWS, COLUMNS).flat
     for axes, image, answer, label in zip(grid, pixels, answers, labels, strict=False):
         axes.imshow(np.asarray(image) / 255)

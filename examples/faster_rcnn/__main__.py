@@ -94,6 +94,11 @@ def train(
 
 
 def run(options: argparse.Namespace) -> None:
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ValueError(
+            f"This detector crops and suppresses by TensorFlow's operations; given {backend}: set "
+            "KERAS_BACKEND=tensorflow."
+        )
     title = f"Faster R-CNN on shapes, {options.steps} steps of {BATCH} images"
     shape_tasks.compare(options, NET, train, detection.draw, title)
 

@@ -156,6 +156,12 @@ def test_training_learns_and_leaves_what_is_frozen(scenes):
     assert (np.diff(found["confidence"], axis=1) <= 0).all()
 
 
+def test_another_backend_is_refused_before_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert command.main(["--out", str(tmp_path)]) == 1
+    assert "KERAS_BACKEND=tensorflow" in capsys.readouterr().err
+
+
 def test_crops_hold_the_shapes(scenes):
     images, labels = command.crops(scenes, seed=0)
     assert images.shape == (sum(len(s.labels) for s in scenes), command.CROP, command.CROP, 3)

@@ -27,7 +27,7 @@ class Result:
 
     name: str
     title: str
-    selection: Mapping[str, Any]  # data set, recipe, budget: files of another one are not overwritten
+    selection: Mapping[str, Any]  # data set, recipe, budget: files of another are kept
     headings: tuple[str, ...]
     cells: Cells  # as people read them
     records: tuple[Mapping[str, Any], ...]  # the rows of the CSV

@@ -23,7 +23,6 @@ from training.common.errors import PreemptedError, exit_code
 from training.common.files import write_json
 from training.common.keras_import import import_keras
 from training.common.process_end import run_as_process
-from training.config import jobs
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ def _end_with_the_search() -> None:
 
 
 def _train(order_file: Path) -> None:
-    import_keras()  # in less time than a plain import
+    import_keras()  # before all that imports it plainly, which takes longer and is not silent
+    from training.config import jobs
     from training.trainer import backends
     from training.trainer.train import Options, train
 

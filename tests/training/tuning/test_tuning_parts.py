@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import keras_tuner
@@ -13,6 +15,7 @@ from keras_tuner.engine.trial import TrialStatus
 import keras_resnet
 from keras_resnet import analysis, architectures, search_space
 from keras_resnet.tuning import chosen, declare
+from training.common.child_processes import CHECKOUT
 from training.common.files import write_json
 from training.config import jobs, recipes
 from training.config.jobs import Job
@@ -246,6 +249,12 @@ def test_parameters_beyond_option_a_are_the_built_nets(name, shortcut):
     if name == "resnet34":
         option_a = 21_623_848  # counted by hand from Table 1
         assert analysis.parameters(net) - shortcuts == option_a
+
+
+def test_a_trial_s_process_imports_keras_its_own_way():
+    """In two thirds of the time, and without what TensorFlow writes into the trial's log."""
+    program = "import sys, training.tuning.trial_process; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT).returncode == 0
 
 
 def test_why_a_trial_failed(tmp_path):
