@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from keras_resnet import architectures
 from keras_resnet.files import PRETRAINED
 from keras_resnet.preprocessing import CLASS_NAMES, CONVENTIONS
 from training.common.files import atomic_write, sha256, write_json
+from training.config.jobs import Job
 from training.data import datasets
 from training.data.pixel_mean import pixel_mean
 from training.data.splits import ArraySplit, Dataset
@@ -90,11 +91,17 @@ def _checked(directory: Path) -> tuple[Run, str]:
     job = runs.read_job(directory)
     if job is None or not (directory / "result.json").is_file():
         raise ValueError(f"{directory} holds no finished run.")
-    if job.dataset != DATA_SET or job.recipe.held_out or job.shortcut is not None:
+    paper_s = runs.normal(Job(job.network, DATA_SET, job.recipe, job.seed))
+    other = [
+        f"{field.name}={value}"
+        for field in fields(Job)
+        if (value := getattr(job, field.name)) != getattr(paper_s, field.name)
+    ]
+    other += [f"held_out={job.recipe.held_out}"] if job.recipe.held_out else []
+    if other:
         raise ValueError(
-            f"{directory} is of {job.dataset}, held_out={job.recipe.held_out}, shortcut "
-            f"{job.shortcut}; only nets of {DATA_SET} with their own shortcut are released, which "
-            "were trained on all 50,000 images, whose mean the package has."
+            f"{directory} has {', '.join(other)}; only the paper's nets are released, trained from "
+            f"random weights on all 50,000 images of {DATA_SET}, whose mean the package has."
         )
     if job.network not in architectures.ARCHITECTURES:
         raise ValueError(f"{job.network} is no network of the paper's table.")

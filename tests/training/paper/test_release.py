@@ -22,12 +22,13 @@ def test_what_is_no_finished_run_of_cifar10_is_refused(tmp_path, capsys):
     job = {"network": "resnet8", "dataset": "digits", "recipe": {"iterations": 2}}
     (tmp_path / "job.json").write_text(json.dumps({"job": job}))
     (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(ValueError, match="is of digits"):
+    with pytest.raises(ValueError, match="has dataset=digits;"):
         release(tmp_path, None, tmp_path)
     job = {**job, "dataset": "cifar10", "recipe": {"iterations": 2, "held_out": 5000}}
+    job |= {"width": 2.0, "weights": "cifar10"}  # its command would not say so
     (tmp_path / "job.json").write_text(json.dumps({"job": job}))
     assert main(["release", str(tmp_path)]) == 1
-    assert "held_out=5000" in capsys.readouterr().err
+    assert "has width=2.0, weights=cifar10, held_out=5000;" in capsys.readouterr().err
 
 
 @pytest.mark.nightly
