@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from training.common.files import write_json
+from training.config import recipes
 
 FILE_NAME = "search.json"
 PATIENCE_SECONDS = 600  # for which a worker waits while its chief reads the data
@@ -19,7 +21,7 @@ def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:
 
     Args:
         directory: The search's directory.
-        mine: The description, as plain JSON values, nested once at most.
+        mine: The description, as plain JSON values, nested once at most; "recipe" has its fields.
         first: Whether this process may write; a worker waits until its chief has written.
 
     Raises:
@@ -35,7 +37,10 @@ def claim(directory: Path, mine: Mapping[str, Any], first: bool) -> None:
     if not path.exists():
         write_json(path, dict(mine))
         return
-    ours, theirs = (_flat(values) for values in (mine, json.loads(path.read_text())))
+    there = json.loads(path.read_text())
+    # A search of an older version has the default of each field that recipes have got since.
+    there["recipe"] = asdict(recipes.of_values(there["recipe"]))
+    ours, theirs = (_flat(values) for values in (mine, there))
     different = [
         f"{key} ({theirs.get(key)} there, {ours.get(key)} here)"
         for key in sorted(ours.keys() | theirs.keys())

@@ -21,7 +21,7 @@ from training.config import jobs, recipes
 from training.config.jobs import Job
 from training.config.recipes import Recipe
 from training.trainer.callbacks.early_stopping import EarlyStopping
-from training.tuning import comparison, oracles, records, search, space, trial_process
+from training.tuning import claim, comparison, oracles, records, search, space, trial_process
 from training.tuning.records import Record
 
 SPACE = search_space.fields("resnet20")
@@ -249,6 +249,16 @@ def test_parameters_beyond_option_a_are_the_built_nets(name, shortcut):
     if name == "resnet34":
         option_a = 21_623_848  # counted by hand from Table 1
         assert analysis.parameters(net) - shortcuts == option_a
+
+
+def test_a_search_of_an_older_version_continues(tmp_path):
+    recipe = dataclasses.asdict(Recipe(learning_rate=0.3))
+    mine = {"network": "resnet8", "recipe": recipe}
+    older = {name: value for name, value in recipe.items() if name != "muon"}
+    write_json(tmp_path / claim.FILE_NAME, {"network": "resnet8", "recipe": older})
+    claim.claim(tmp_path, mine, first=True)
+    with pytest.raises(ValueError, match=r"recipe\.muon \(.* there, 0\.01 here\)"):
+        claim.claim(tmp_path, {**mine, "recipe": {**recipe, "muon": 0.01}}, first=True)
 
 
 def test_a_trial_s_process_imports_keras_its_own_way():
