@@ -55,18 +55,25 @@ def read(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Sentence]:
     """Reads all translated messages of at least `SHORTEST` characters, in a fixed order.
 
     Raises:
-        OSError: If Django, or polib, which reads its catalogues, is not installed.
+        OSError: If Django, or polib, which reads its catalogues, is not installed, or Django lies
+            here without them.
     """
     found = importlib.util.find_spec("django")
     if found is None or found.origin is None or importlib.util.find_spec("polib") is None:
         raise OSError("The sentences are in Django's catalogues: pip install django polib")
     root = Path(found.origin).parent
-    return [
+    sentences = [
         Sentence(text, language, catalogue.relative_to(root).as_posix().split("/locale/")[0])
         for language in languages
         for catalogue in sorted(root.glob(f"**/locale/{language}/LC_MESSAGES/*.po"))
         for text in _texts(catalogue)
     ]
+    if missing := set(languages) - {sentence.language for sentence in sentences}:
+        raise OSError(  # a Linux distribution's Django has compiled catalogues only
+            f"{root} has no catalogues (*.po) of {', '.join(sorted(missing))}: take Django from "
+            "PyPI, pip install django."
+        )
+    return sentences
 
 
 def _texts(catalogue: Path) -> Iterator[str]:

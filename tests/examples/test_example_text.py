@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pages
@@ -36,6 +37,13 @@ def test_every_language_has_its_sentences_in_both(halves):
         languages = [sentence.language for sentence in half]
         for code in translations.LANGUAGES:
             assert languages.count(code) >= fewest
+
+
+def test_a_django_without_catalogues_is_said_to_be_one(tmp_path, monkeypatch):
+    somewhere = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: somewhere)
+    with pytest.raises(OSError, match=r"no catalogues \(\*\.po\) of da, fr: .* pip install django"):
+        translations.read(("fr", "da"))
 
 
 def test_sentences_are_the_languages_own(halves):
