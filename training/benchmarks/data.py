@@ -16,6 +16,7 @@ import numpy as np
 
 from training.benchmarks.report import Comparison, Goal
 from training.benchmarks.timing import Contender
+from training.common.errors import UsageError
 from training.common.numeric import positive
 from training.data.shares import WHOLE, Share
 
@@ -86,7 +87,7 @@ def _of_workers(workers: int | None, given: dict[str, Any]) -> list[Comparison]:
         return []
     cores = len(os.sched_getaffinity(0))
     if not 2 <= workers <= cores:
-        raise ValueError(
+        raise UsageError(
             f"--workers takes 2 to {cores}, a processor core for each; given {workers}."
         )
     title = "Photographs to random crops, a core for each process"
