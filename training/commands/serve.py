@@ -15,11 +15,15 @@ from training.common.errors import UsageError
 
 BINARY = "tensorflow_model_server"
 
+logger = logging.getLogger(__name__)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model_base(parser)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="the address at which the embedded server listens"
+        "--host",
+        default="127.0.0.1",
+        help="the address at which the embedded server listens; TF Serving listens on all",
     )
     parser.add_argument(
         "--grpc-port", type=numeric.port, default=8500, help="the port of gRPC; 0 takes a free one"
@@ -54,7 +58,13 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.base.is_dir():
         raise FileNotFoundError(f"There is no model base {options.base}: export a model first.")
+    if model_base.versions(options.base):
+        raise UsageError(
+            f"{options.base} holds the versions of one model: give --base {options.base.parent}."
+        )
     model_base.refresh(options.base)
+    if not model_base.labels(options.base):
+        logger.warning("There are no exported models in %s yet.", options.base)
     config = options.base.resolve() / model_base.LOCAL_CONFIG
     parameters = options.base / model_base.BATCHING
     binary = shutil.which(BINARY)
@@ -94,6 +104,7 @@ def _replace_by_tensorflow(
     binary: str, config: Path, parameters: Path, options: argparse.Namespace
 ) -> None:
     """Replaces this process by TF Serving, which then gets its signals directly."""
+    logger.warning("%s listens on every address of this machine, whatever --host says.", BINARY)
     arguments = [
         binary,
         f"--port={options.grpc_port}",

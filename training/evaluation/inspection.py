@@ -101,15 +101,24 @@ def neighbours(
     queries: int,
     nearest: int,
 ) -> None:
-    """Draws the images most like each of `queries` of them: `out` as `.png` and `.csv`.
+    """Draws some images, and beside each those most like it: `out` as `.png` and `.csv`.
 
-    `true` has the class of each image.
+    Args:
+        model: Raw pixels 0..255 -> probabilities.
+        images: (N, H, W, C), 0..255.
+        true: The class of each image.
+        out: The path of both files but for their endings.
+        queries: How many of the images are drawn with their neighbours.
+        nearest: How many neighbours each has.
 
     Raises:
-        ValueError: If there are fewer images than `queries`.
+        ValueError: If there are too few images.
     """
-    if not 1 <= queries <= len(images):
-        raise ValueError(f"There are {len(images)} images to find some like {queries} of.")
+    if queries > len(images) or nearest >= len(images):
+        raise ValueError(
+            f"Of {len(images)} images, --queries is at most {len(images)} and --nearest at most "
+            f"{len(images) - 1}; given {queries} and {nearest}."
+        )
     features = analysis.features(model, images)
     places = np.linspace(0, len(images) - 1, queries).round().astype(int)
     # The most similar one is the image itself, or its double.

@@ -17,7 +17,7 @@ from training.data.decoding.reading_errors import one_line
 from training.data.decoding.resizing import Resizing
 from training.models.trained_model import TrainedModel, read_labels
 
-READERS = 8  # threads that read and decode files; both leave Python's lock
+READERS = 8  # threads that read and decode files, both without Python's lock
 
 Classes = tuple[tuple[str, float], ...]  # (class name, probability), the most probable first
 

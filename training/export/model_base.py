@@ -152,7 +152,8 @@ def _of(state: dict[str, Labels], base: Path, name: str) -> Labels:
 @contextmanager
 def _changing(base: Path) -> Iterator[dict[str, Labels]]:
     """Yields the labels to one process at a time, and writes them if the block raises nothing."""
-    base.mkdir(parents=True, exist_ok=True)
+    if not base.is_dir():
+        raise FileNotFoundError(f"There is no folder of exported models {base}.")
     with (base / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = labels(base)

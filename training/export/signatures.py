@@ -93,7 +93,7 @@ class Signatures(tf.Module):
         return {"classes": best["labels"], "scores": best["probabilities"]}
 
     def _grad_cam(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The best classes, and where in the square that the network sees each is seen.
+        """The best classes, and for each a map of where in the network's input it is seen.
 
         Before global average pooling and one dense layer, Grad-CAM (Selvaraju et al. 2017) is the
         class activation map of Zhou et al. 2016: the channels, weighted as that layer weights them.

@@ -36,8 +36,9 @@ def image_classifier(
     """
     graph = functional_view(model)
     size = _image_size(graph, image_size)
-    (_, height, width, channels), dtype = graph.input.shape, graph.input.dtype
-    if convention or keras.backend.is_int_dtype(dtype) or (height, width) != (size, size):
+    channels, dtype = graph.input.shape[-1], graph.input.dtype
+    any_number = (None, size, size, channels)
+    if convention or keras.backend.is_int_dtype(dtype) or graph.input.shape != any_number:
         pixels = keras.Input((size, size, channels), name="pixels")
         x = pixels
         if convention:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from training.cli import main
 from training.export import model_base
 
 
@@ -89,3 +90,17 @@ def test_a_folder_of_any_name_can_be_the_base(tmp_path):
     found = configuration.models(base / model_base.LOCAL_CONFIG)
     assert found["net"].home == base / "net"
     assert found["net"].wanted() == [1]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path):
+    for change in (model_base.promote, model_base.rollback):
+        with pytest.raises(FileNotFoundError, match="no folder of exported models"):
+            change(tmp_path / "typo", "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_one_model_is_not_served(tmp_path, capsys):
+    fake_version(tmp_path, "net", 1)
+    assert main(["serve", f"--base={tmp_path / 'net'}"]) == 2
+    assert f"give --base {tmp_path}." in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "net").iterdir()] == ["1"]

@@ -53,6 +53,14 @@ def test_whole_numbers_are_rounded_not_cut_off():
     np.testing.assert_allclose(found(PIXELS - 0.3), model(PIXELS.astype("u1")), atol=1e-6)
 
 
+def test_a_model_of_one_batch_size_takes_any_number_of_images():
+    x = keras.Input(batch_shape=(32, 8, 8, 3))
+    found = image_classifier(classifier(x, x))
+    assert found.input_shape == (None, 8, 8, 3)
+    assert found.output_shape == (None, 3)
+    assert found(PIXELS).shape == (2, 3)
+
+
 def test_a_model_of_any_size_takes_the_one_that_is_asked_for():
     model = plain((None, None, 3))
     found = image_classifier(model, image_size=8)

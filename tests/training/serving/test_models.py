@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ for package in ("tensorflow_serving", "grpc", "prometheus_client"):
 
 from training.export import model_base
 from training.serving.server import configuration
+from training.serving.server.batching import Batcher
 from training.serving.server.metrics import Metrics
 from training.serving.server.models import Models
 
@@ -90,6 +92,16 @@ def test_a_label_stays_where_it_was_if_its_new_version_cannot_be_loaded(base, mo
     (base / "net" / "2" / "saved_model.pb").write_bytes(whole)
     models.refresh()
     assert answer(models, label="stable") == 0.75
+
+
+def test_the_gauge_of_queued_images_falls_again(models):
+    models.refresh()
+    metrics = Metrics()
+    batcher = Batcher(configuration.Batching(), metrics)
+    inputs = {"pixels": np.zeros(3, "f4")}
+    batcher.run(models.find("net"), "serving_default", inputs, time.monotonic() + 60)
+    assert b"serving_queued_images 0.0" in metrics.text()
+    batcher.stop()
 
 
 def test_batching_parameters_are_read_as_tf_serving_reads_them(tmp_path):

@@ -68,11 +68,10 @@ class Batcher:
         task = _Task(version, signature, inputs, deadline)
         most = self._batching.max_enqueued_batches * self._batching.max_batch_size
         with self._changed:
-            queued = sum(t.images for queue in self._queues.values() for t in queue)
-            if self._stopping or queued + task.images > max(most, task.images):
+            if self._stopping or self._images() + task.images > max(most, task.images):
                 raise ServingError(StatusCode.UNAVAILABLE, "The batching queue is full; try again.")
             self._queues.setdefault(task.key, deque()).append(task)
-            self._metrics.queued.set(queued + task.images)
+            self._metrics.queued.set(self._images())
             self._changed.notify()
         try:
             return task.future.result(max(0.0, deadline - time.monotonic()))
@@ -81,6 +80,10 @@ class Batcher:
             raise ServingError(
                 StatusCode.DEADLINE_EXCEEDED, "No answer within the deadline."
             ) from None
+
+    def _images(self) -> int:
+        """The number of queued images."""
+        return sum(task.images for queue in self._queues.values() for task in queue)
 
     def stop(self) -> None:
         """Computes the queued tasks, then ends the threads."""
@@ -123,6 +126,7 @@ class Batcher:
             images += taken[-1].images
         if not queue:
             del self._queues[key]
+        self._metrics.queued.set(self._images())
         return taken
 
     def _compute(self, tasks: list[_Task]) -> None:
