@@ -130,7 +130,10 @@ def test_a_port_that_is_taken_is_named_with_its_option(empty, tmp_path):
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1:8500", "grpc://127.0.0.1", "grpc://127.0.0.1:x", "http://:80", "https://host:443"],
+    [
+        *("localhost:8500", "grpc://", "grpc://127.0.0.1", "grpc://127.0.0.1:x", "http://:80"),
+        *("https://a:443", "http://a:1/path"),
+    ],
 )
 def test_what_is_no_servers_address(address):
     with pytest.raises(ValueError, match="grpc://host:port"):

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc, re
 
 from training.export import model_base
 from training.serving import batching_parameters
-from training.serving.client import Client, RequestError
+from training.serving.client import RequestError
 from training.serving.server import configuration
 from training.serving.server.configuration import Batching
 from training.serving.server.limits import Limits
@@ -118,18 +118,6 @@ def test_it_listens_on_this_machine_only(embedded):
         for port in (embedded.grpc_port, embedded.rest_port):
             with pytest.raises(OSError):  # noqa: PT011  refused, whichever way
                 socket.create_connection((address, port), 2).close()
-
-
-def test_a_port_in_use_is_an_error(base, embedded):
-    config = base / model_base.LOCAL_CONFIG
-    with pytest.raises(OSError, match="gRPC cannot listen"):
-        Server(config, grpc_port=embedded.grpc_port, rest_port=0)
-
-
-def test_addresses_of_clients():
-    for address in ("localhost:8500", "ftp://a:1", "grpc://", "http://a:1/path"):
-        with pytest.raises(ValueError, match="A server is grpc://"):
-            Client(address, "net")
 
 
 def test_batching_is_chosen_from_latencies(tmp_path):
