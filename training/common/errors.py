@@ -83,7 +83,24 @@ def exit_code(command: str, run: Callable[[], object]) -> int:
         return _say(command, str(error), error.exit_code)
     except KeyboardInterrupt:
         return _say(command, "interrupted", 130)
+    except Exception as error:
+        if not _is_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return _say(
+            command,
+            f"the memory is too small ({reason}). Use smaller batches: --batch-size, or --set "
+            "batch_size=... of commands that train.",
+            1,
+        )
     return 0
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether an array did not fit into memory, in the words of Python or of a backend."""
+    said = f"{type(error).__name__} {error}".lower()
+    words = ("resourceexhausted", "resource_exhausted", "outofmemory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in said for word in words)
 
 
 def not_installed(error: ModuleNotFoundError) -> str:
