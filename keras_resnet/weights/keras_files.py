@@ -60,22 +60,22 @@ def read(path: str) -> dict[str, np.ndarray]:
         return _read_hdf5(archive.read(WEIGHTS_IN_ARCHIVE))
 
 
-def strides(path: str, layer: str) -> tuple[int, ...] | None:
-    """The strides of a layer in a file's configuration, if it has one with such a layer.
+def configured_layers(path: str) -> dict[str, dict[str, Any]]:
+    """The configurations of the layers in a file, by name; none if it holds weights alone.
 
     `.keras` files have a configuration, and so have `.h5` files that hold a whole model. It is
     searched as JSON; nothing is built from it.
     """
     configuration = _archives_configuration if path.endswith(".keras") else _hdf5_configuration
-    found: list[tuple[int, ...]] = []
+    found: dict[str, dict[str, Any]] = {}
 
-    def note_strides(entry: dict[str, Any]) -> dict[str, Any]:
-        if entry.get("name") == layer and "strides" in entry:
-            found.append(tuple(entry["strides"]))
+    def note(entry: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(entry.get("name"), str) and "trainable" in entry:
+            found.setdefault(entry["name"], entry)
         return entry
 
-    json.loads(configuration(path), object_hook=note_strides)
-    return found[0] if found else None
+    json.loads(configuration(path), object_hook=note)
+    return found
 
 
 def _archives_configuration(path: str) -> bytes:

@@ -139,9 +139,27 @@ def _recorded_version(path: str) -> str | None:
         if path.endswith(".safetensors"):
             return safetensors_files.recorded_version(path)
         if path.endswith(KERAS_ENDINGS):
-            strides = keras_files.strides(path, porting.V1_5_STRIDES_IN)
-            return None if strides is None else "v1.5" if strides == (2, 2) else "v1"
+            layer = keras_files.configured_layers(path).get(porting.V1_5_STRIDES_IN)
+            return None if layer is None else "v1.5" if layer.get("strides") == [2, 2] else "v1"
     return None
+
+
+def _check_shortcuts(path: str, architecture: Architecture) -> None:
+    """Refuses a plain net's file for a residual net, and the reverse, where the file tells.
+
+    A residual net of option A has the arrays of the plain net.
+    """
+    if not path.endswith(KERAS_ENDINGS):
+        return
+    with _naming(path):
+        layers = keras_files.configured_layers(path)
+    residual = "conv2_block1_add" in layers
+    if "conv2_block1_out" in layers and residual != architecture.residual:
+        kinds = ("residual", "plain") if residual else ("plain", "residual")
+        raise ValueError(
+            f"{path} holds a {kinds[0]} net; {architecture.name} is a {kinds[1]} one. Build the "
+            f"{kinds[0]} net for it."
+        )
 
 
 def load(
@@ -153,7 +171,8 @@ def load(
     """Gives a model published weights or those of a file; see `transfer.assign` for what fits.
 
     Raises:
-        ValueError: If the file is damaged or does not fit; the model is then not changed.
+        ValueError: If the file is damaged, holds a plain net for a residual one or the reverse, or
+            does not fit; the model is then not changed.
         OSError: If the file cannot be fetched or read.
     """
     if isinstance(source, PublishedWeights):
@@ -162,6 +181,7 @@ def load(
     else:
         path = os.fsdecode(source)
         arrays = read(path)
+        _check_shortcuts(path, architecture)
     transfer.assign(model, arrays, path)
 
 

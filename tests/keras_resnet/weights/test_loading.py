@@ -13,7 +13,7 @@ import pytest
 from weight_samples import images, outputs, randomize
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResNet, ResNet18, ResNet50, weights
+from keras_resnet import CifarPlain, CifarResNet, ResNet, ResNet18, ResNet50, weights
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,24 @@ def test_a_wrong_network_is_named(tmp_path):
         CifarResNet(8, weights=path)
     with pytest.raises(ValueError, match=r"deeper\.weights\.h5 does not fit resnet20.*is missing"):
         CifarResNet(20, weights=path)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize(("saved", "built"), [(CifarPlain, CifarResNet), (CifarResNet, CifarPlain)])
+def test_a_plain_net_is_not_taken_for_the_residual_net_of_the_same_arrays(
+    saved, built, ending, tmp_path
+):
+    net = saved(8)
+    head = keras.layers.Dense(3, name="head")(net(net.input))
+    for model in (net, keras.Model(net.input, head)):  # alone, and inside another model
+        model.save(tmp_path / f"net.{ending}")
+        np.testing.assert_equal(
+            saved(8, weights=tmp_path / f"net.{ending}").get_weights(), net.get_weights()
+        )
+        with pytest.raises(
+            ValueError, match=rf"net\.{ending} holds a .* net; (plain|resnet)8 is a"
+        ):
+            built(8, weights=tmp_path / f"net.{ending}")
 
 
 @pytest.mark.parametrize("kind", [str, Path, os.fsencode])
