@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ SCHEDULES = ("constant", "step", "plateau", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 BATCH_NORMS = ("synchronized", "per_replica")
 CLASS_WEIGHTS = ("none", "balanced")
+# "cifar" is section 4.2 of the paper: pad, crop, mirror; "crop" is for digits, which mirroring
+# would change. "imagenet" is section 3.4. Both it and "random_resized_crop" are of photographs.
+AUGMENTATIONS = ("none", "crop", "cifar", "imagenet", "random_resized_crop")
 FREEZABLE = ("conv1", "conv2", "conv3", "conv4", "conv5", "batch_norm")
 
 
@@ -57,7 +61,7 @@ class Recipe:
     exact_batch_norm: bool = False  # statistics over the training images at the end; ema implies it
 
     # The images.
-    augmentation: str = "cifar"  # one of training.data.draws.AUGMENTATIONS
+    augmentation: str = "cifar"  # one of AUGMENTATIONS
     crop_area: tuple[float, ...] = (0.08, 1.0)  # random_resized_crop: shares of a photograph's area
     crop_padding: int = 4  # cifar: zeros on each side of an image before it is cropped
     alternate_mirror: bool = False  # cifar: what one epoch mirrors, the next one does not
@@ -82,6 +86,7 @@ class Recipe:
             )
         choices: dict[str, tuple[str, ...]] = {
             "schedule": SCHEDULES,
+            "augmentation": AUGMENTATIONS,
             "precision": PRECISIONS,
             "batch_norm": BATCH_NORMS,
             "class_weights": CLASS_WEIGHTS,
@@ -96,14 +101,15 @@ class Recipe:
             number = getattr(self, field)
             if number is not None and number < 1:
                 raise ValueError(f"{field} takes a whole number of at least 1; given {number}.")
-        rates = ("learning_rate", "top_learning_rate", "drop_factor")
-        step = ("momentum", "muon", "weight_decay", "held_out")
+        rates = ("learning_rate", "top_learning_rate", "warmup_learning_rate", "drop_factor")
+        step = ("muon", "weight_decay", "warmup_error", "held_out")
         for field in (*rates, *step, "crop_padding", "randaugment", "mixup", "cutmix"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} is not negative; given {getattr(self, field)}.")
+            number = getattr(self, field)
+            if number is not None and number < 0:
+                raise ValueError(f"{field} is not negative; given {number}.")
         if not 0 <= self.top_fraction <= 1:
             raise ValueError(f"top_fraction lies in [0, 1]; given {self.top_fraction}.")
-        for field in ("label_smoothing", "ema", "warmup_fraction"):
+        for field in ("momentum", "label_smoothing", "ema", "warmup_fraction"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field} lies in [0, 1); given {getattr(self, field)}.")
         if self.held_out >= 1 and self.held_out != int(self.held_out):
@@ -163,7 +169,7 @@ def parse(text: str) -> Any:
 
 _WORDS = {
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
     bool: "true or false",
     str: "a word",
     tuple: "a list",
@@ -174,10 +180,12 @@ _WORDS = {
 def _typed(key: str, value: Any, kind: Any) -> Any:
     """`value` as the field's type, or a ValueError that names both."""
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    finite = not isinstance(value, float) or math.isfinite(value)
     for option in options:
         if option is type(None) and value is None:
             return None
-        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if option is float and number and finite:
             return float(value)
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if option is int and whole and not isinstance(value, bool):  # 6.4e4 is whole too

@@ -164,8 +164,8 @@ def default(network: str, dataset: str, weights: str | None = None) -> str:
 def sized(recipe: Recipe, train_images: int) -> Recipe:
     """Fills in what a recipe leaves to the number of training images; others stay as they are.
 
-    A share of held-out images becomes their number. A recipe without a length gets its epochs, and
-    a smaller batch, of at least `LEAST_BATCH`, where an epoch would have less than
+    A share of held-out images becomes their number. A recipe without a length gets its epochs. Its
+    batch is halved, to an even number of at least `LEAST_BATCH`, while an epoch has less than
     `STEPS_PER_EPOCH` steps.
 
     Args:
@@ -181,8 +181,11 @@ def sized(recipe: Recipe, train_images: int) -> Recipe:
     trained_on = max(1, train_images - int(recipe.held_out))
     images, least, most = SEEN_FINETUNING if recipe.top_fraction else SEEN
     batch_size = recipe.batch_size
-    while batch_size > LEAST_BATCH and trained_on // batch_size < STEPS_PER_EPOCH:
-        batch_size //= 2
+    while trained_on // batch_size < STEPS_PER_EPOCH:
+        half, odd = divmod(batch_size, 2)
+        if odd or half % 2 or half < LEAST_BATCH:  # MixUp takes images in pairs
+            break
+        batch_size = half
     epochs = min(max(round(images / trained_on), least), most)
     return replace(recipe, epochs=epochs, batch_size=batch_size)
 

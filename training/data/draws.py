@@ -11,15 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.config.recipe_fields import Recipe
+from training.config.recipe_fields import AUGMENTATIONS, Recipe
 from training.data import random_order
 from training.data.mixing import Mixing
 from training.data.splits import ArraySplit, Split
 
-# "cifar" is section 4.2 of the paper: pad, crop, mirror; "crop" is for digits, which mirroring
-# would change. Photographs are augmented one by one, as they are decoded (section 3.4), and not
-# again as a batch.
-AUGMENTATIONS = ("none", "crop", "cifar", "imagenet", "random_resized_crop")
+# Photographs are augmented one by one, as they are decoded, and not again as a batch.
 OF_PHOTOGRAPHS = ("imagenet", "random_resized_crop")
 DIGITS_PADDING = 2  # of "crop"
 UNMIXED = Mixing()

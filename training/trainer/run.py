@@ -122,7 +122,12 @@ def load(job: Job, backend: Backend, options: Options) -> Run:
     job.check()
     split_file = None if job.split is None else Path(job.split)
     dataset = datasets.load(job.dataset, job.data_dir, split_file=split_file)
-    recipe = recipes.sized(job.recipe, dataset.train.examples)
+    recipe, images = job.recipe, dataset.train.examples
+    if dataset.validation is not None:  # its own, in place of held-out ones
+        recipe = dataclasses.replace(recipe, held_out=dataset.validation.examples)
+        images += dataset.validation.examples
+    recipe = recipes.sized(recipe, images)
+    backend.check(dataclasses.replace(job, recipe=recipe))  # its batch may be smaller now
     dataset = datasets.hold_out(dataset, int(recipe.held_out), job.seed)
     skipped: list[str] = []
     if job.skip_bad_images:

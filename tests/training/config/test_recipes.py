@@ -84,6 +84,11 @@ def test_overrides_are_typed():
         ("crop_area=[0.5, 0.1]", ["crop_area", "0.1"]),
         ("held_out=1.5", ["held_out", "1.5"]),
         ("momentum=true", ["momentum", "True"]),
+        ("momentum=1", ["momentum lies in [0, 1)", "1"]),
+        ("learning_rate=NaN", ["learning_rate takes a finite number", "nan"]),
+        ("mixup=1e999", ["mixup takes a finite number", "inf"]),
+        ("warmup_learning_rate=-1", ["warmup_learning_rate is not negative", "-1"]),
+        ("augmentation=imagnet", ["imagnet", "cifar, imagenet, random_resized_crop"]),
     ],
 )
 def test_wrong_overrides_say_what_is_wrong(assignment, words):
@@ -144,6 +149,12 @@ def test_a_recipe_without_a_length_gets_it_from_the_number_of_images():
     assert recipes.sized(recipes.load("imagenet"), 60) == recipes.load("imagenet")
     short = recipes.override(recipes.load("finetune"), ["epochs=3"])
     assert recipes.sized(short, 60).epochs == 3
+
+
+@pytest.mark.parametrize(("given", "sized"), [(64, 8), (36, 18), (33, 33), (12, 12), (1, 1)])
+def test_a_batch_is_halved_to_an_even_number_of_at_least_eight(given, sized):
+    recipe = dataclasses.replace(recipes.load("folder"), batch_size=given)
+    assert recipes.sized(recipe, 40).batch_size == sized
 
 
 def test_weights_choose_the_recipe_that_fine_tunes():

@@ -6,11 +6,13 @@ import dataclasses
 import logging
 import re
 
+import pytest
 from class_folders import class_folders
 from PIL import Image
 
 from training.config import recipes
 from training.config.jobs import Job
+from training.data.folder import split_file
 from training.trainer import announcement, run
 from training.trainer.backends import running
 from training.trainer.run import Options
@@ -54,6 +56,26 @@ def test_the_length_follows_from_the_number_of_images(tmp_path, caplog):
     assert 0 < this.top_steps < this.total_steps
     assert this.top_steps % this.epoch_steps == 0
     assert this.evaluated_role == "validation"
+
+
+def test_a_run_on_the_split_of_another_run_is_as_long(tmp_path):
+    root = class_folders(tmp_path / "animals", "cat", "dog", images=20)
+    job = Job("resnet8", "folder", recipes.load("folder"), data_dir=str(root))
+    first = run.load(job, running(), Options())
+    split_file.write(first.dataset, tmp_path / "split.csv")
+    again = dataclasses.replace(job, split=str(tmp_path / "split.csv"))
+    assert run.load(again, running(), Options()).recipe == first.recipe
+
+
+def test_a_smaller_batch_is_divided_among_the_devices_too(tmp_path):
+    root = class_folders(tmp_path / "animals", "cat", "dog", images=20)
+    recipe = dataclasses.replace(recipes.load("folder"), batch_size=36)
+    job = Job("resnet8", "folder", recipe, data_dir=str(root))
+    backend = running()
+    backend.replicas = 12
+    backend.check(job)
+    with pytest.raises(ValueError, match="18 cannot be divided by 12"):
+        run.load(job, backend, Options())
 
 
 def test_test_images_that_are_training_images_too_are_counted(tmp_path, caplog):
