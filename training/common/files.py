@@ -16,13 +16,21 @@ from typing import Any
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which replaces `path` if the block raises nothing."""
+    """Yields a temporary path beside `path`, which replaces `path` if the block raises nothing.
+
+    Raises:
+        OSError: If the file cannot be written, such as on a full disk.
+    """
     temporary = path.with_name(f".writing-{path.name}")
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # of a full disk, say
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 
@@ -30,6 +31,17 @@ def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
         fail_half_way()
     assert path.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["numbers.txt"]
+
+
+def test_an_error_of_a_full_disk_names_the_file(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # bytes: a full disk in small
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*/a\.csv'"):
+            write_csv(tmp_path / "a.csv", [["step", "loss"], *([i, 0.5] for i in range(1000))])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_files_are_as_other_programs_read_them(tmp_path):

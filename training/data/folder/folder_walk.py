@@ -17,13 +17,15 @@ READERS = 16  # threads that open files, since a network disk takes milliseconds
 # What programs leave in people's folders, beside names that begin with a dot.
 LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"})
 HIDDEN, BROKEN_LINK, LOOP = "hidden", "broken links", "a link to a folder around it"
+RUN = "a run of `train`"
 
 
 def images_below(root: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
     """Finds the image files below `root` at any depth.
 
     An image is a file whose first bytes are those of a format that is read, whatever its name ends
-    with. Symbolic links are followed, except for one to a folder that the link itself lies in.
+    with. Symbolic links are followed, except for one to a folder that the link itself lies in. The
+    directories of runs are passed over: their curves are images, too.
 
     Returns:
         The images, sorted by their path; and the other files, counted by folder and reason.
@@ -48,11 +50,16 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name in LITTER
 
 
+def is_run(folder: Path) -> bool:
+    """Whether this is the directory of a run of `train`."""
+    return (folder / "job.json").is_file()
+
+
 def _walk(folder: Path, around: tuple[str, ...]) -> Iterator[Path]:
     """Every file below `folder`; a folder that is not entered stands for itself."""
     for name in os.listdir(folder):
         path = folder / name
-        if not path.is_dir() or is_hidden(path):
+        if not path.is_dir() or is_hidden(path) or is_run(path):
             yield path
             continue
         real = os.path.realpath(path)
@@ -73,7 +80,7 @@ def _reason_to_leave_out(path: Path) -> str | None:
             return BROKEN_LINK
         raise
     if stat.S_ISDIR(mode):
-        return LOOP
+        return RUN if is_run(path) else LOOP
     if not stat.S_ISREG(mode):
         return "no regular file"  # to open a named pipe would wait for its writer
     with path.open("rb") as file:

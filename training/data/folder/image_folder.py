@@ -14,7 +14,7 @@ import numpy as np
 
 from training.data.decoding.formats.kinds import READ_FORMATS
 from training.data.folder import split_file
-from training.data.folder.folder_walk import HIDDEN, images_below, is_hidden
+from training.data.folder.folder_walk import HIDDEN, RUN, images_below, is_hidden, is_run
 from training.data.splits import Dataset, FileSplit, LeftOut, listed, subset
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not is_hidden(path) and not is_run(path)
+    )
 
 
 def _given_split(
@@ -250,7 +254,7 @@ def _classless_folders(
         unread = [
             other
             for other in left_out
-            if other.reason != HIDDEN and f"{other.folder}/".startswith(f"{name}/")
+            if other.reason not in (HIDDEN, RUN) and f"{other.folder}/".startswith(f"{name}/")
         ]
         if unread:
             raise ValueError(

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from training.data.decoding import image_decoding
 from training.data.shares import Turn
-from training.data.splits import Dataset, FileSplit, subset
+from training.data.splits import Dataset, FileSplit, listed, subset
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ def screened(
         sum_over_workers: Adds up the arrays of these processes.
 
     Raises:
-        ValueError: If the data set is not of single files.
+        ValueError: If the data set is not of single files, or loses all images of a role or all
+            training images of a class.
     """
     skipped: list[str] = []
     kept: dict[str, Any] = {}
@@ -51,7 +52,16 @@ def screened(
         good = sum_over_workers(damaged) == 0
         kept[name] = subset(split, good)
         skipped += [str(path) for path in split.paths[~good]]
-    return dataclasses.replace(dataset, **kept), skipped
+    found = dataclasses.replace(dataset, **kept)
+    lost = [f"{role} images" for role, split in found.splits.items() if split.examples == 0]
+    counts = zip(found.class_names, found.class_counts()["train"], strict=True)
+    lost += [f"training images of {name}" for name, count in counts if count == 0]
+    if lost:
+        raise ValueError(
+            f"None can be decoded of the {listed(lost)}: mend or replace the files that are named "
+            "above."
+        )
+    return found, skipped
 
 
 def _damaged(paths: Sequence[str]) -> list[bool]:

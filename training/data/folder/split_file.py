@@ -73,7 +73,8 @@ def read(path: Path) -> list[Row]:
     """The rows of a split file.
 
     Raises:
-        ValueError: If it lacks a column, or a row is not as the module says, by its line.
+        ValueError: If it lacks a column, or a row is not as the module says, by its line; or if it
+            is no CSV file.
         OSError: If it cannot be read.
     """
     found: dict[str, Row] = {}
@@ -87,18 +88,24 @@ def read(path: Path) -> list[Row]:
                 f"{path} has no column {listed(sorted(lacking))}; a split file begins with the "
                 f"line {','.join(REQUIRED)}."
             )
-        for line in reader:
+        try:
+            for line in reader:
+                where = f"{path}, line {reader.line_num}"
+                row = _row(line, where)
+                if row.file in found:
+                    raise ValueError(f"{where}: {row.file} is there twice.")
+                found[row.file] = row
+        except csv.Error as error:  # such as a quotation mark that is never closed
             where = f"{path}, line {reader.line_num}"
-            row = _row(line, where)
-            if row.file in found:
-                raise ValueError(f"{where}: {row.file} is there twice.")
-            found[row.file] = row
+            raise ValueError(f"{where}, is not a row of a CSV file: {error}.") from error
     return list(found.values())
 
 
 def _row(line: dict[str, str | None], where: str) -> Row:
-    file, class_name, role = ((line[column] or "").strip() for column in REQUIRED)
     size = (line.get("bytes") or "").strip()
+    texts = [line[column] or "" for column in REQUIRED]
+    # People write spaces around commas; a run, which writes sizes too, writes names as they are.
+    file, class_name, role = texts if size else (text.strip() for text in texts)
     if not file or not class_name or (size and not size.isdecimal()):
         raise ValueError(f"{where} is not a file, its class and its role.")
     if role not in ROLES:
@@ -132,6 +139,9 @@ def dataset(
             f"{path} names {len(missing)} files that are no images in {root}: {listed(missing)}. "
             "Give --data-dir the folder that it was written for, or remove these rows."
         )
+    for role in ("train", "test"):
+        if role not in {row.role for row in given}:
+            raise ValueError(f"{path} has no row of the role {role}: give some images that role.")
     class_names = sorted({row.class_name for row in given})
     trained = {row.class_name for row in given if row.role == "train"}
     if untrained := [name for name in class_names if name not in trained]:

@@ -98,6 +98,17 @@ def test_every_image_counts_wherever_it_lies_and_whatever_it_is_called(
     assert list(dataset.train.paths) == sorted(dataset.train.paths)
 
 
+@pytest.mark.parametrize("place", ["run", "runs/resnet20-folder-0"])
+def test_a_run_in_the_folder_is_no_class(root: Path, place: str) -> None:
+    before = datasets.load("folder", str(root))
+    (root / place).mkdir(parents=True)
+    (root / place / "job.json").write_text("{}")
+    shutil.copy(root / "cat" / "0.jpg", root / place / "curve.png")
+    after = datasets.load("folder", str(root))
+    assert after.class_names == before.class_names
+    assert {left.reason for left in after.left_out} <= {"a run of `train`", "an empty folder"}
+
+
 def test_what_is_no_image_is_left_out_and_said(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -60,6 +60,18 @@ def test_nothing_is_left_out_of_a_good_folder(folder):
     assert (skipped, dataset.train.examples) == ([], 5)
 
 
+def test_a_class_or_a_role_of_damaged_images_only_is_refused_by_name(folder):
+    root, damaged = folder
+    for path in damaged.parent.iterdir():
+        path.write_bytes(damaged.read_bytes())
+    with pytest.raises(ValueError, match="None can be decoded of the training images of class1:"):
+        screened(datasets.load("folder", str(root)))
+    for path in (root / "test").rglob("*.JPEG"):
+        path.write_bytes(damaged.read_bytes())
+    with pytest.raises(ValueError, match="the test images, training images of class1:"):
+        screened(datasets.load("folder", str(root)))
+
+
 def test_arrays_cannot_be_screened():
     with pytest.raises(ValueError, match="folders of image files; digits"):
         screened(datasets.load("digits"))

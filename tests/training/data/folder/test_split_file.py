@@ -122,6 +122,9 @@ def test_one_s_own_split_file(
         ),
         ("file,class,role\n../photos/cat/0.png,cat,train\n", "not a path relative"),
         ("file,class,role\ncat/0.png,cat,train\ndog/0.png,dog,test\n", "no training image of dog"),
+        ("file,class,role\ncat/0.png,cat,train\n", "no row of the role test"),
+        ("file,class,role\n", "no row of the role train"),
+        ('file,class,role\n"cat/0.png' + 200_000 * "x", "line .* is not a row of a CSV file"),
     ],
 )
 def test_split_files_that_will_not_do(
@@ -172,6 +175,20 @@ def test_names_in_another_encoding_are_written_and_read(folder: Path, tmp_path: 
     (folder / "cat").rename(folder / "cat\n")
     with pytest.raises(ValueError, match=r"'cat\\n'.* no list of classes can hold"):
         datasets.load("folder", str(folder))
+
+
+def test_names_with_spaces_around_them_are_read_back_as_they_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "dog").rename(folder / " dog ")
+    dataset = datasets.load("folder", str(folder))
+    split_file.write(dataset, tmp_path / "split.csv")
+    again = datasets.load("folder", str(folder), split_file=tmp_path / "split.csv")
+    assert same_splits(dataset, again)
+    text = "file,class,role\ncat/0.png, cat, train\nbee/0.png, bee , train\ncat/1.png,cat,test\n"
+    (tmp_path / "mine.csv").write_text(text)
+    by_hand = datasets.load("folder", str(folder), split_file=tmp_path / "mine.csv")
+    assert by_hand.class_names == ("bee", "cat")
 
 
 def test_a_fingerprint_names_what_differs(folder: Path) -> None:
