@@ -16,7 +16,7 @@ class DatasetFacts:
 
     photographs: bool  # of any size, decoded as they are read; else arrays of one size
     recipe: str  # the default one, a key of `training.config.recipes.RECIPES`
-    deep_recipe: str  # that of CIFAR nets of 110 layers or more
+    deep_recipe: str  # the default one of CIFAR nets of 110 layers or more
     train_images: int | None  # None: counted when the folder is read
     source: str  # where the images come from, for the help texts
 
@@ -54,6 +54,6 @@ DATASETS: Mapping[str, DatasetFacts] = MappingProxyType(
     }
 )
 NAMES = tuple(DATASETS)
-# In both, the first is the paper's.
+# The first of each is a data set of the paper.
 PHOTOGRAPHS = tuple(name for name, facts in DATASETS.items() if facts.photographs)
 SMALL_IMAGES = tuple(name for name, facts in DATASETS.items() if not facts.photographs)

@@ -65,7 +65,7 @@ class Recipe:
     crop_area: tuple[float, ...] = (0.08, 1.0)  # random_resized_crop: shares of a photograph's area
     crop_padding: int = 4  # cifar: zeros on each side of an image before it is cropped
     alternate_mirror: bool = False  # cifar: what one epoch mirrors, the next one does not
-    mirror: bool = True  # random_resized_crop: half of the photographs, left to right
+    mirror: bool = True  # half of the images, left to right; none and crop never mirror
     randaugment: float = 0.0  # magnitude, 0 to 10, of RandAugment's operations; 0: none
     randaugment_layers: int = 2  # its operations per photograph
     mixup: float = 0.0  # alpha of the Beta distribution of the shares of two images; 0: none

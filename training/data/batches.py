@@ -97,16 +97,16 @@ def decoded_batches(
     image_size: int | None = None,
     share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """Returns what `train_batches` does of photographs, before `augmented`, on every backend.
+    """Returns the photographs' batches of `train_batches`, before `augmented`; for every backend.
 
-    The arguments and the batches are those of `train_batches`.
+    The arguments are those of `train_batches`.
     """
     size = image_size or cropping.CROP
     shape = (size, size, 3)
 
     def decode(encoded: tf.Tensor, drawn: PhotographDraw) -> tf.Tensor:
         if draws.augmentation == "imagenet":
-            return photograph_augmentation.imagenet(encoded, drawn, size)
+            return photograph_augmentation.imagenet(encoded, drawn, size, draws.mirror)
         if draws.augmentation == "random_resized_crop":
             image = photograph_augmentation.random_resized(
                 encoded, drawn, draws.crop_area, draws.mirror, size

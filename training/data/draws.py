@@ -58,7 +58,7 @@ class Draws:
         alternate_mirror: Of cifar: whether an image that one epoch mirrors is not mirrored in the
             next one (Jordan 2024, arXiv 2404.00498). Otherwise each epoch draws for itself.
         crop_area: Of random_resized_crop: the least and the largest share of a photograph's area.
-        mirror: Of random_resized_crop: whether half of the photographs are mirrored.
+        mirror: Whether half of the images are mirrored; under none and crop no image is.
         mixing: Of two images into one.
         randaugment: Of random_resized_crop: RandAugment's magnitude, 0 to 10; 0 leaves it out.
         randaugment_layers: Its operations per photograph.
@@ -115,7 +115,7 @@ class Draws:
     @property
     def mirrors(self) -> bool:
         """Whether half of a batch's images are mirrored."""
-        return self.augmentation == "cifar"
+        return self.augmentation == "cifar" and self.mirror
 
     def check(self, split: Split) -> None:
         """Raises a ValueError if the augmentation cannot be applied to the split's images."""

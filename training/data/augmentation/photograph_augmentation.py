@@ -44,7 +44,9 @@ def random_window(shape: tf.Tensor, drawn: tf.Tensor, size: int = CROP) -> Windo
     return Window(scale, place[0], place[1])
 
 
-def imagenet(encoded: tf.Tensor, drawn: PhotographDraw, size: int = CROP) -> tf.Tensor:
+def imagenet(
+    encoded: tf.Tensor, drawn: PhotographDraw, size: int = CROP, mirrors: bool = True
+) -> tf.Tensor:
     """Returns a random crop of an image file's picture or its mirror image, recoloured.
 
     Section 3.4 of the paper.
@@ -53,12 +55,13 @@ def imagenet(encoded: tf.Tensor, drawn: PhotographDraw, size: int = CROP) -> tf.
         encoded: The bytes of an image file, a scalar string.
         drawn: The photograph's random numbers.
         size: Side of the crop.
+        mirrors: Whether half of the photographs are mirrored, left to right.
 
     Returns:
         float32 (size, size, 3), around 0..255.
     """
     image = decode_cut(encoded, lambda shape: random_window(shape, drawn.window, size), size)
-    return light(mirror(image, drawn.mirrored), drawn.lighting)
+    return light(mirror(image, drawn.mirrored) if mirrors else image, drawn.lighting)
 
 
 def random_resized_window(

@@ -82,6 +82,16 @@ def test_alternate_epochs_mirror_the_other_images(padding: int) -> None:
     np.testing.assert_array_equal(seen, image[:, :, ::-1])
 
 
+def test_without_mirroring_an_image_is_only_shifted() -> None:
+    draws = Draws(64, 64, "cifar", seed=1, mirror=False)
+    draw = draws.batch(0)
+    assert not draw.mirrored.any()
+    image = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)
+    seen, _ = augmented(np.repeat(image, 64, axis=0), np.zeros(64), draw, draws)
+    expected = [by_hand(image[0], *at, False, 4) for at in zip(draw.top, draw.left, strict=True)]
+    np.testing.assert_array_equal(seen, expected)
+
+
 def one_place(padding: int) -> np.ndarray:
     """The middle crop of one image."""
     return np.array([padding], np.int32)

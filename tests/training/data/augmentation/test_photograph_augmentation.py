@@ -167,4 +167,9 @@ def test_imagenet_is_a_window_mirrored_and_coloured(photographs: list[Path]) -> 
     )
     np.testing.assert_allclose(outs[3], again, atol=1e-3)
     assert len({out.tobytes() for out in outs}) == 8
+    flagged = PhotographDraw(*(part[drawn.mirrored][0] for part in drawn))
+    as_is, mirrored = (
+        photograph_augmentation.imagenet(encoded, flagged, 64, mirrors) for mirrors in (False, True)
+    )
+    np.testing.assert_array_equal(as_is, mirrored[:, ::-1])
     assert all(out.shape == (64, 64, 3) and out.dtype == np.float32 for out in outs)
