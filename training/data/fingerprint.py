@@ -85,6 +85,6 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         if then != today:
             said.append(f"{role}: {then} then, {today} now")
     then, today = recorded.get("contents"), found["contents"]
-    if not said and then not in (None, today):  # runs of before did not record it
+    if not said and then not in (None, today):  # older versions did not record it
         said.append("files of the same names and sizes hold something else")
     return said

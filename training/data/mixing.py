@@ -12,10 +12,10 @@ import numpy as np
 
 
 class MixDraw(NamedTuple):
-    """One step's random numbers, the same for all of its images; of a batch with an axis before."""
+    """The random numbers of a step's N images: N times the same."""
 
-    share: np.ndarray  # (N,) float32: of an image itself, the rest is its partner's
-    box: np.ndarray  # (N, 4) float32: top, left, bottom, right of the partner's patch, of 1
+    share: np.ndarray  # (N,) float32: the image's own share; the rest is its partner's
+    box: np.ndarray  # (N, 4) float32: top, left, bottom and right of the partner's patch, in [0, 1]
 
 
 @dataclass(frozen=True)

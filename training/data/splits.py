@@ -91,7 +91,7 @@ class Dataset:
         return {role: split for role, split in found.items() if split is not None}
 
     def class_counts(self) -> dict[str, np.ndarray]:
-        """Each role's number of images of each class, (C,); none of records, which are not read."""
+        """Each role's number of images of each class, (C,); roles of records are left out."""
         classes = len(self.class_names)
         return {
             role: np.bincount(split.labels, minlength=classes)

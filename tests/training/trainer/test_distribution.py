@@ -159,6 +159,9 @@ def test_unknown_strategies_and_missing_clusters_are_refused(monkeypatch):
         distribution.choose("many")
     with pytest.raises(ValueError, match=r"TF_CONFIG.*srun"):
         distribution.choose("multi_worker")
+    monkeypatch.setenv("TF_CONFIG", "{'cluster': {}}")
+    with pytest.raises(ValueError, match=r"TF_CONFIG is not JSON: .*unset it"):
+        distribution.choose("auto")
 
 
 def test_a_distributed_model_is_the_same_network():

@@ -179,7 +179,7 @@ _ENCODED = {"image": tfds.decode.SkipDecoding()}
 def _shuffled_records(split: RecordSplit, seed: int, first: int) -> tf.data.Dataset:
     """Returns serialized records from the stream's place `first` on.
 
-    It enters the epoch that has that place and passes over the epoch's records before it.
+    The stream enters the epoch of that place and skips the epoch's records before it.
     """
     parts = split.builder.info.splits[split.instruction].file_instructions
     names = tf.constant([str(part.filename) for part in parts])

@@ -70,7 +70,7 @@ class Backend(Protocol):
     def training_input(
         self, model: keras.Model, images: Images, job: Job, rate: LearningRateSetter
     ) -> tuple[Any, int]:
-        """Returns what `fit` iterates over, from the counter's step on, and the steps of a call."""
+        """Returns what `fit` iterates over, from the counter's step on, and a call's steps."""
 
     def validation_input(self, images: Images, at_most: int) -> Any:
         """Returns what `fit` evaluates at every epoch's end: every image once.

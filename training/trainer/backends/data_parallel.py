@@ -8,7 +8,7 @@ import keras
 
 
 class DataParallel(keras.distribution.DataParallel):
-    """Divides every batch among this machine's devices, and keeps what cannot be divided on each.
+    """Divides every batch among this machine's devices, and copies what it cannot divide to each.
 
     Statistics of batch norm and gradients are those of the whole batch, as on one device.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,6 +52,13 @@ def choose(name: str) -> tf.distribute.Strategy:
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
     """Returns TF_CONFIG's cluster, else the tasks of the Slurm step, else `None`."""
     if "TF_CONFIG" in os.environ:
+        try:
+            json.loads(os.environ["TF_CONFIG"])
+        except ValueError as error:
+            raise ValueError(
+                f"TF_CONFIG is not JSON: {error}. docs/distributed.md shows one; unset it to train "
+                "on this machine alone."
+            ) from error
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return tf.distribute.cluster_resolver.SlurmClusterResolver()
