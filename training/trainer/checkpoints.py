@@ -108,6 +108,8 @@ def newest(directory: Path) -> Checkpoint | None:
             logger.warning(
                 "The checkpoint %s is damaged (%s); falling back to the one before.", path, error
             )
+    if files(directory):
+        logger.warning("%s has no other checkpoint: the run begins at step 0.", directory)
     return None
 
 

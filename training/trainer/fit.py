@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import keras
 
@@ -67,6 +67,8 @@ def fit(model: keras.Model, run: Run, directory: RunDirectory) -> History:
                 callbacks.saver.restore(found, new_optimizer=found.step <= phase.first)
                 at = f"{found.step} of {run.total_steps}"
                 logger.info("%s: resumed at step %s", directory.path, at)
+                if trained := found.state.get("unevaluated"):
+                    _end_epoch(model, run, trained, callbacks)
                 found = None
             _fit_phase(model, run, phase, callbacks)
     return callbacks.history
@@ -92,7 +94,8 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
         workers=backend.workers,
         write=backend.chief,
     )
-    stopping = EarlyStopping(history, recipe.early_stopping, options.pause_after)
+    top_steps = run.top_steps if run.top_steps < run.total_steps else 0
+    stopping = EarlyStopping(history, recipe.early_stopping, options.pause_after, top_steps)
     every: list[keras.callbacks.Callback] = [counter, rate, TerminateOnNaN(rate, saver)]
     if backend.chief:
         title = f"{run.job.network} on {run.job.dataset}"
@@ -107,9 +110,30 @@ def _callbacks(run: Run, directory: RunDirectory) -> Callbacks:
     return Callbacks(counter, rate, saver, history, stopping, every)
 
 
+def _end_epoch(
+    model: keras.Model, run: Run, trained: Mapping[str, float], callbacks: Callbacks
+) -> None:
+    """Ends an epoch as `fit` does, after a signal broke its evaluation off.
+
+    Args:
+        model: The model after the epoch's last step.
+        run: The run.
+        trained: The epoch's training metrics.
+        callbacks: Of the run.
+    """
+    every = keras.callbacks.CallbackList(callbacks.every, model=model)
+    found = model.evaluate(_validation(run), callbacks=every, return_dict=True, verbose=0)
+    epoch = (callbacks.counter.step - 1) // callbacks.counter.epoch_steps
+    evaluated = {f"val_{name}": value for name, value in found.items()}
+    every.on_epoch_end(epoch, {**trained, **evaluated})
+
+
+def _validation(run: Run) -> Any:
+    return run.backend.validation_input(run.images(run.evaluated), run.evaluation_batch)
+
+
 def _fit_phase(model: keras.Model, run: Run, phase: Phase, callbacks: Callbacks) -> None:
-    evaluated = run.images(run.evaluated)
-    validation = run.backend.validation_input(evaluated, run.evaluation_batch)
+    validation = _validation(run)
     for epoch, epochs, steps in _stretches(callbacks.rate, phase.last):
         if callbacks.stopping.due:
             break

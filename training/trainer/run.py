@@ -81,7 +81,7 @@ class Run:
 
     @property
     def evaluated(self) -> Split:
-        """The images of every epoch's error: the held-out ones, without any the test images."""
+        """The images that every epoch is evaluated on: validation images, else the test images."""
         return self.dataset.validation or self.dataset.test
 
     @property
@@ -120,7 +120,7 @@ def load(job: Job, backend: Backend, options: Options) -> Run:
         OSError: If data or weights are missing or cannot be read.
     """
     job.check()
-    split_file = None if job.split is None else Path(job.split)
+    split_file = None if job.split is None else Path(job.split).expanduser()
     dataset = datasets.load(job.dataset, job.data_dir, split_file=split_file)
     recipe, images = job.recipe, dataset.train.examples
     if dataset.validation is not None:  # its own, in place of held-out ones

@@ -96,6 +96,20 @@ class RunDirectory:
         file = self.path / "result.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
+    def finished(self, tested: bool) -> bool:
+        """Whether the run has a result and no checkpoint to continue from, as after tidying up.
+
+        Args:
+            tested: Whether the result must have the test error.
+        """
+        result = self.result
+        if result is None or self.newest_checkpoint or not self.model_file.is_file():
+            return False
+        if tested and result["test_error"] is None:
+            return False
+        logger.info("%s holds a finished run; to train it again, remove result.json", self.path)
+        return True
+
     @property
     def newest_checkpoint(self) -> str | None:
         """The file name of the newest checkpoint, by which its step is known."""
@@ -148,11 +162,17 @@ class RunDirectory:
         return {**found, "class_names": classes}
 
     def _refuse_other_data(self, different: list[str], dataset: Dataset) -> None:
+        if not different:
+            return
         file = self.path / split_file.FILE_NAME
-        if different and dataset.root is not None and file.is_file():
-            different += split_file.changes(split_file.read(file), split_file.rows(dataset))
-        if different:
-            raise ValueError(
-                f"{self.path} holds a run on other data: {'; '.join(different)}. Give another "
-                "--workdir, or the data that this run was begun on."
-            )
+        way = "the data that this run was begun on"
+        if dataset.root is not None and file.is_file():
+            recorded, found = split_file.read(file), split_file.rows(dataset)
+            different += split_file.changes(recorded, found)
+            sizes = {row.file: row.size for row in found}
+            if all(sizes.get(row.file) == row.size for row in recorded):
+                way = f"--split {file}, to continue without the new files"
+        raise ValueError(
+            f"{self.path} holds a run on other data: {'; '.join(different)}. Give another "
+            f"--workdir, or {way}."
+        )

@@ -15,9 +15,10 @@ from training.common.keras_import import silent_stderr
 from training.config.jobs import Job
 from training.data.splits import Split
 from training.models import networks
+from training.models.opened_model import opened_model
 from training.trainer import announcement, backends, run
 from training.trainer.backends.backend import Images
-from training.trainer.callbacks.history import Row
+from training.trainer.callbacks import history
 from training.trainer.finalize import finalize
 from training.trainer.fit import fit
 from training.trainer.run import Options, Run
@@ -34,7 +35,7 @@ __all__ = ["Job", "Options", "Outcome", "train"]
 class Outcome:
     """The finished run. Errors are in per cent of all the split's images."""
 
-    rows: tuple[Row, ...]  # the history, a row per epoch
+    rows: tuple[history.Row, ...]  # the history, a row per epoch
     validation_error: float | None  # of the finished model; None: no images were held out
     test_error: float | None  # None: not measured
     test_examples: int
@@ -44,7 +45,11 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, rows: list[Row], result: Mapping[str, Any], model: keras.Model, model_file: Path
+        cls,
+        rows: list[history.Row],
+        result: Mapping[str, Any],
+        model: keras.Model,
+        model_file: Path,
     ) -> Outcome:
         names = ("validation_error", "test_error", "test_examples", "skipped_images")
         measured = {name: result[name] for name in names}
@@ -84,26 +89,30 @@ def train(
     with directory.opened_for(job):
         with silent_stderr():  # Keras imports TensorFlow here, on the other backends too
             keras.utils.set_random_seed(job.seed)
-        keras.config.set_dtype_policy(job.recipe.precision)
         this = run.load(job, backend, options)
         directory.record(this)
+        if directory.finished(options.measure_test):
+            rows, _ = history.read(workdir / history.EPOCHS_FILE)
+            model = opened_model(directory.model_file)
+            return Outcome.of(rows, directory.result or {}, model, directory.model_file)
         announcement.announce(this)
+        keras.config.set_dtype_policy(job.recipe.precision)
         model = training_model(this)
-        before = directory.newest_checkpoint
         with backend.readable_errors(job):
-            history = fit(model, this, directory)
+            recorded = fit(model, this, directory)
         finalize(model, this)
         keras.config.set_dtype_policy("float32")  # the finished model runs anywhere
         finished = networks.complete(model, this.architecture, this.preprocessing)
-        result = directory.result if directory.newest_checkpoint == before else None
-        if result is None or (options.measure_test and result["test_error"] is None):
-            result = evaluate(finished, this)
-            directory.write(finished, history, result)
-    return Outcome.of(history.rows, result, finished, directory.model_file)
+        result, steps = directory.result or {}, recorded.counter.step
+        stale = result.get("steps", steps) != steps  # of a run that was paused and has gone on
+        if not result or stale or (options.measure_test and result["test_error"] is None):
+            result = {**evaluate(finished, this), "steps": steps}
+            directory.write(finished, recorded, result)
+    return Outcome.of(recorded.rows, result, finished, directory.model_file)
 
 
 def evaluate(model: keras.Model, this: Run) -> dict[str, Any]:
-    """Measures the finished model; returns what `result.json` holds."""
+    """Measures the finished model; returns what `result.json` holds of it."""
     # Without momentum SGD has no slots, which `load_model` would find missing in the file.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     build_metrics(model)

@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 from launch import finish, last_checkpoint, start
 
+from training.common.errors import PreemptedError
+from training.config.recipes import Recipe
+from training.trainer.callbacks.terminate_on_nan import TerminateOnNaN
+from training.trainer.train import Job, train
+
 pytestmark = pytest.mark.usefixtures("digits_are_few")
 
 # Warm-up and plateau have memory, augmentation draws, and the run has two epochs and a rest.
@@ -120,6 +125,31 @@ def test_the_run_is_the_same_whatever_ended_it_on_the_way(uninterrupted, tmp_pat
     newest.write_bytes(newest.read_bytes()[:5000])
     assert f"{newest.name} is damaged" in finish(start(tmp_path, *RECIPE))
     assert_same_run(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [12, 20], ids=["a whole epoch", "the last, shorter epoch"])
+def test_a_signal_breaks_the_evaluation_off_and_the_next_start_makes_it(
+    tmp_path, monkeypatch, step
+):
+    recipe = Recipe(iterations=20, batch_size=64, held_out=100, augmentation="crop")
+    job = Job("resnet8", "digits", recipe, width=0.25)  # 6 steps an epoch, 4 batches to evaluate
+    whole = train(job, tmp_path / "whole")
+    evaluated = []
+
+    def terminated(self, batch, logs=None):
+        evaluated.append(batch)
+        if self.rate.counter.step == step and batch == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminateOnNaN, "on_test_batch_end", terminated, raising=False)
+        with pytest.raises(PreemptedError, match=f"stopped by SIGTERM after step {step}; the"):
+            train(job, tmp_path / "cut")
+    assert evaluated[-2:] == [0, 1]  # of four
+    assert train(job, tmp_path / "cut").rows == whole.rows
+    (tmp_path / "cut" / "result.json").unlink()  # the epoch's end saved the run as ever
+    assert train(job, tmp_path / "cut").rows == whole.rows
 
 
 def checkpoints(workdir: Path) -> set[str]:

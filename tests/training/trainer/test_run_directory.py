@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -47,9 +48,25 @@ def test_other_classes_are_refused_and_the_result_stays(finished, tmp_path):
 def test_another_image_is_refused(finished, tmp_path):
     more = class_folders(tmp_path / "animals", "cat", "dog", images=7)
     with pytest.raises(
-        ValueError, match=r"other data: train: .* then, .* now.*new files: cat/6.png"
+        ValueError, match=r"other data: train: .* then, .* now.*new files: cat/6.png.*--split"
     ):
         train(job(more), finished[1])
+    split = str(finished[1] / "split.csv")
+    assert train(job(more, split=split), finished[1]).rows[-1]["step"] == 4
+    (more / "cat" / "0.png").unlink()
+    with pytest.raises(ValueError, match=r"gone: cat/0.png.*or the data that this run was begun"):
+        train(job(more), finished[1])
+
+
+def test_a_finished_run_without_its_checkpoints_is_left_as_it_is(finished, tmp_path, caplog):
+    root, workdir = finished[0], shutil.copytree(finished[1], tmp_path / "run")
+    shutil.rmtree(workdir / "checkpoints")
+    before = {path: path.read_bytes() for path in workdir.iterdir() if path.is_file()}
+    caplog.set_level(logging.INFO)
+    found, outcome = (train(job(root), directory) for directory in (workdir, finished[1]))
+    assert "holds a finished run" in caplog.text
+    assert (found.rows, found.test_error) == (outcome.rows, outcome.test_error)
+    assert before == {path: path.read_bytes() for path in workdir.iterdir() if path.is_file()}
 
 
 def test_the_same_data_elsewhere_are_the_same_run(finished, tmp_path):
@@ -80,7 +97,6 @@ def test_a_run_that_a_bad_image_stopped_continues_without_it(tmp_path):
 @pytest.mark.slow
 def test_a_directory_without_recorded_data_opens(finished, tmp_path):
     root, workdir = finished[0], shutil.copytree(finished[1], tmp_path / "run")
-    (workdir / "checkpoints" / "step-000000004.npz").unlink()  # as if cut before
     described = json.loads((workdir / "job.json").read_text())
     del described["data"]
     for field in ("weights", "preprocessing"):

@@ -28,7 +28,8 @@ SIGNALS: Mapping[int, tuple[str, type[RunError]]] = {
 class CheckpointSaver(keras.callbacks.Callback):
     """Saves the whole run at every epoch's end, every `every` steps, on SIGTERM and on Ctrl-C.
 
-    A second Ctrl-C ends the process at once.
+    A second Ctrl-C ends the process at once. An evaluation at an epoch's end is broken off; the
+    process that continues the run makes it.
 
     Args:
         directory: Where the files go.
@@ -60,6 +61,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         self.saved_step = -1
         self.signal: int | None = None  # that asked the run to stop
         self.pending: checkpoints.Checkpoint | None = None
+        self.trained: dict[str, float] = {}  # training metrics of the latest epoch that ended
 
     def restore(self, found: checkpoints.Checkpoint, new_optimizer: bool = False) -> None:
         """Loads a checkpoint into the model and the members.
@@ -111,10 +113,17 @@ class CheckpointSaver(keras.callbacks.Callback):
         if self.workers > 1:
             self._stop_if_asked()
         if batch + 1 == self.params["steps"]:
+            metrics = self.model.get_metrics_result()
+            self.trained = {name: float(value) for name, value in metrics.items()}
             return  # the epoch's end saves, with the epoch's row in the history
         if self.signal is not None or self.counter.step % self.every < self.counter.taken:
             self.save(within_epoch=True)
             self._stop_if_asked()
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.signal is not None and self.workers == 1:
+            self.save(within_epoch=False, unevaluated=self.trained)
+        self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.save(within_epoch=False)
@@ -129,10 +138,16 @@ class CheckpointSaver(keras.callbacks.Callback):
             f"{self.saved_step}. Run the same command again to continue."
         )
 
-    def save(self, within_epoch: bool) -> None:
+    def save(self, within_epoch: bool, unevaluated: Mapping[str, float] | None = None) -> None:
+        """Writes a checkpoint.
+
+        Args:
+            within_epoch: Whether the epoch goes on.
+            unevaluated: The training metrics of an epoch that ended and was not evaluated.
+        """
         arrays = checkpoints.read(checkpoints.variables(self.model))
         if self.write:
             state = {name: member.state for name, member in self.members.items()}
-            state["within_epoch"] = within_epoch
+            state |= {"within_epoch": within_epoch, "unevaluated": unevaluated}
             checkpoints.save(self.directory, self.counter.step, arrays, state)
         self.saved_step = self.counter.step

@@ -1,4 +1,4 @@
-"""When a run ends before its last step: the validation error stays, or a pause was asked for."""
+"""The end of a run before its last step: by the validation error, or for a pause."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ class EarlyStopping(keras.callbacks.Callback):
             same error at a lower loss; or `None`.
         pause_after: Epochs of the whole run after which to pause, or `None`; the run can be
             resumed later.
+        top_steps: Steps that train the top alone before the network trains: their epochs are not
+            counted, or a top that has learnt what it can would end the run.
     """
 
-    def __init__(self, history: History, patience: int | None, pause_after: int | None) -> None:
+    def __init__(
+        self, history: History, patience: int | None, pause_after: int | None, top_steps: int = 0
+    ) -> None:
         super().__init__()
         self.history = history
         self.patience = patience
         self.pause_after = pause_after
+        self.top_steps = top_steps
 
     @property
     def due(self) -> bool:
@@ -37,10 +42,12 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def without_gain(self) -> bool:
-        epochs = [(row["val_error"], row["val_loss"]) for row in self.history.rows]
-        if self.patience is None or not epochs:
+        rows = self.history.rows
+        if self.patience is None or not rows:
             return False
-        return len(epochs) - 1 - epochs.index(min(epochs)) >= self.patience
+        epochs = [(row["val_error"], row["val_loss"]) for row in rows]
+        since = rows[epochs.index(min(epochs)) + 1 :]
+        return sum(row["step"] > self.top_steps for row in since) >= self.patience
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.stop_training = self.due

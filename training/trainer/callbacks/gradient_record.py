@@ -48,8 +48,6 @@ class GradientRecord(keras.callbacks.Callback):
         self._record([row for row in before if int(row[0]) < self.counter.step])
 
     def _record(self, before: list[list[str]]) -> None:
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # the weights are `fit`'s until then
         found = analysis.gradient_norms(self.model, self.images, self.labels)
         row = [self.counter.step, *found.norms.tolist()]
         write_csv(self.path, [["step", *found.names], *before, row])

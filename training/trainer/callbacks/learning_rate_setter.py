@@ -46,8 +46,9 @@ class LearningRateSetter(keras.callbacks.Callback):
 
     @property
     def state(self) -> dict[str, Any]:
-        return self.controller.state
+        return {**self.controller.state, "current": self.current}
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
         self.controller.state = dict(state)
+        self.current = state.get("current", math.nan)  # older checkpoints have none
