@@ -281,7 +281,7 @@ def test_why_a_trial_failed(tmp_path):
 )
 def test_patience_is_read_off_the_history(errors, due):
     history = SimpleNamespace(
-        rows=[{"val_error": float(error), "val_loss": 1.0} for error in errors]
+        rows=[{"step": 1.0, "val_error": float(error), "val_loss": 1.0} for error in errors]
     )
     assert EarlyStopping(history, patience=2, pause_after=None).due is due
     assert EarlyStopping(history, patience=None, pause_after=1).due is bool(errors)
