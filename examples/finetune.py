@@ -56,15 +56,17 @@ class Way:
 
 
 SCRATCH, FROZEN, TUNED = "from scratch", "frozen", "frozen, then unfrozen"
-TOP_ALONE = {"top_fraction": 0.5}
+# Half the recipe's rate, at which batches of 4 lose what the weights know in 8 of 12 runs.
+TRAINED = {"learning_rate": 0.005}
+TOP_FIRST = {**TRAINED, "top_fraction": 0.5}
 WAYS: Mapping[str, Way] = {
     SCRATCH: Way(
         {"top_fraction": 0.0, "freeze": (), "learning_rate": 0.05}, pretrained=False, line=":"
     ),
     FROZEN: Way({"top_fraction": 1.0}, line="--"),
-    "unfrozen at once": Way({"top_fraction": 0.0}),
-    TUNED: Way(TOP_ALONE, line="-"),
-    f"{TUNED} with batch norm": Way({**TOP_ALONE, "freeze": ()}),
+    "unfrozen at once": Way({**TRAINED, "top_fraction": 0.0}),
+    TUNED: Way(TOP_FIRST, line="-"),
+    f"{TUNED} with batch norm": Way({**TOP_FIRST, "freeze": ()}),
 }
 
 
