@@ -94,6 +94,14 @@ def test_a_label_stays_where_it_was_if_its_new_version_cannot_be_loaded(base, mo
     assert answer(models, label="stable") == 0.75
 
 
+def test_a_configuration_that_is_being_written_ends_nothing(base, models):
+    models.refresh()
+    (base / model_base.LOCAL_CONFIG).write_text("")
+    with pytest.raises(ValueError, match="is empty"):
+        models.refresh()
+    assert answer(models, label="stable") == 0.25
+
+
 def test_the_gauge_of_queued_images_falls_again(models):
     models.refresh()
     metrics = Metrics()

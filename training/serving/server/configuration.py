@@ -37,13 +37,14 @@ def models(file: Path) -> dict[str, Model]:
     """Reads the models of a `models.config`.
 
     Raises:
-        ValueError: If the file is not a `ModelServerConfig` in text form.
+        ValueError: If the file is empty, or not a `ModelServerConfig` in text form.
         OSError: If it cannot be read.
     """
+    text = file.read_text(encoding="utf-8-sig")
+    if not text.strip():  # someone is writing it; no models would end all that are served
+        raise ValueError(f"{file} is empty")
     try:
-        parsed = text_format.Parse(
-            file.read_text(encoding="utf-8-sig"), model_server_config_pb2.ModelServerConfig()
-        )
+        parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
         raise ValueError(f"{file} is not a models.config: {error}") from error
     return {
