@@ -179,7 +179,7 @@ def load(
         path = fetch(source, include_top)
         arrays = read(path, published_for=architecture)
     else:
-        path = os.fsdecode(source)
+        path = os.path.expanduser(os.fsdecode(source))
         arrays = read(path)
         _check_shortcuts(path, architecture)
     transfer.assign(model, arrays, path)

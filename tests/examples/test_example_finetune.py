@@ -86,7 +86,8 @@ def test_each_way_is_a_recipe_that_trains():
         job = finetune.job("resnet20", "cifar10", way, 100, 0, data_dir="somewhere")
         job.check()
         assert (job.weights is None) == (not way.pretrained)
-    assert finetune.WAYS[finetune.TUNED].changes == {"top_fraction": 0.5}  # else the recipe's
+    changes = {"top_fraction": 0.5, "learning_rate": 0.005}  # else the recipe's
+    assert finetune.WAYS[finetune.TUNED].changes == changes
 
 
 @pytest.mark.slow
@@ -142,7 +143,7 @@ def test_what_is_wrong_with_a_folder_is_said(own, capsys):
 def test_a_net_without_a_published_twin_is_alone(capsys):
     published = keras_resnet.weights.list_published("resnet50")[0]
     assert finetune.twins(published) == {"residual": ARCHITECTURES["resnet50"]}
-    assert "resnet50 alone" in capsys.readouterr().out
+    assert "twin of resnet50 is left out" in capsys.readouterr().out
     assert set(finetune.twins(RESNET20)) == {"residual", "plain"}
 
 

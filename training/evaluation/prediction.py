@@ -210,6 +210,6 @@ def best(probabilities: np.ndarray, labels: Sequence[str], top: int) -> Classes:
         ValueError: If a probability is NaN.
     """
     if np.isnan(probabilities).any():
-        raise ValueError("The model gives NaN for probabilities: has it weights of NaN?")
+        raise ValueError("The model gives NaN for probabilities: its weights may be NaN.")
     order = np.argsort(-probabilities, kind="stable")[:top]
     return tuple((labels[i], float(probabilities[i])) for i in order)

@@ -264,7 +264,7 @@ def test_a_failed_export_keeps_what_was_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "../net", "a/b", ".hidden", "a b"])
 def test_names_that_are_no_names(tmp_path, name):
-    with pytest.raises(ValueError, match="A model's name"):
+    with pytest.raises(ValueError, match="The name of a model"):
         export(small(), name, tmp_path)
 
 
