@@ -56,7 +56,7 @@ class Way:
 
 
 SCRATCH, FROZEN, TUNED = "from scratch", "frozen", "frozen, then unfrozen"
-# Half the recipe's rate, at which batches of 4 lose what the weights know in 8 of 12 runs.
+# Half the recipe's rate, at which batches of 4 lost what the weights know in 8 of 12 runs.
 TRAINED = {"learning_rate": 0.005}
 TOP_FIRST = {**TRAINED, "top_fraction": 0.5}
 WAYS: Mapping[str, Way] = {

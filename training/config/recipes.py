@@ -82,8 +82,9 @@ _IMAGENET_MODERN = Recipe(
     ema=0.9999,
 )
 # Few images: as many epochs as `sized` says. Kornblith et al. 2019 (arXiv 1805.08974, appendix A)
-# fine-tune by SGD with Nesterov's momentum of 0.9 and a cosine; the rates are found by trial. Crops
-# are of at least a quarter of the area, so that the object mostly stays in the image.
+# fine-tune by SGD with Nesterov's momentum of 0.9 and a cosine; the rates are found by trial. With
+# frozen batch norm, batches of 4 need a quarter of the rate (docs/finetune.md). Crops are of at
+# least a quarter of the area, so that the object mostly stays in the image.
 _FINETUNE = Recipe(
     iterations=None,
     batch_size=32,
