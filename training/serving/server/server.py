@@ -62,15 +62,7 @@ class Server:
         self._socket = _listening(host, rest_port)
         self.rest_port = self._socket.getsockname()[1]
 
-        self._grpc = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(limits.concurrent, "grpc"),
-            # Further requests are answered RESOURCE_EXHAUSTED.
-            maximum_concurrent_rpcs=4 * limits.concurrent,
-            options=[
-                ("grpc.max_receive_message_length", limits.request_bytes),
-                ("grpc.so_reuseport", 0),  # a port in use is an error
-            ],
-        )
+        self._grpc = _grpc_server(limits)
         try:
             self.grpc_port = self._grpc.add_insecure_port(f"{self._host}:{grpc_port}")
         except RuntimeError as error:  # gRPC writes the reason to the standard error
@@ -141,6 +133,19 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _grpc_server(limits: Limits) -> grpc.Server:
+    """Returns a gRPC server that answers nothing yet."""
+    return grpc.server(
+        concurrent.futures.ThreadPoolExecutor(limits.concurrent, "grpc"),
+        # Further requests are answered RESOURCE_EXHAUSTED.
+        maximum_concurrent_rpcs=4 * limits.concurrent,
+        options=[
+            ("grpc.max_receive_message_length", limits.request_bytes),
+            ("grpc.so_reuseport", 0),  # a port in use is an error
+        ],
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:
