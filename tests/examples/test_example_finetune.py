@@ -86,8 +86,8 @@ def test_each_way_is_a_recipe_that_trains():
         job = finetune.job("resnet20", "cifar10", way, 100, 0, data_dir="somewhere")
         job.check()
         assert (job.weights is None) == (not way.pretrained)
-    changes = {"top_fraction": 0.5, "learning_rate": 0.005}  # else the recipe's
-    assert finetune.WAYS[finetune.TUNED].changes == changes
+    # All else is the recipe's.
+    assert set(finetune.WAYS[finetune.TUNED].changes) == {"top_fraction", "learning_rate"}
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 # ruff: noqa: E402  the packages are an extra
-"""The client where a server is full, breaks off, or is none of TF Serving's."""
+"""The client of a server that is full, breaks off, or does not speak TF Serving's protocol."""
 
 from __future__ import annotations
 

@@ -142,8 +142,8 @@ class CheckpointSaver(keras.callbacks.Callback):
         """Writes a checkpoint.
 
         Args:
-            within_epoch: Whether the epoch goes on.
-            unevaluated: The training metrics of an epoch that ended and was not evaluated.
+            within_epoch: Whether the epoch has more steps to make.
+            unevaluated: The training metrics of an epoch whose evaluation a signal broke off.
         """
         arrays = checkpoints.read(checkpoints.variables(self.model))
         if self.write:
